@@ -1,0 +1,133 @@
+"""The docs say what is true: the README's commands run, its Python runs, and every link and path leads somewhere.
+
+The commands run one after another in one folder, as a reader would run them, except that what takes long is made small
+by options added at the end, and that `make` is only asked what it would do.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wow.cli.options import Command
+from wow.cli.verbs import VERBS
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+README = (ROOT / "README.md").read_text()
+
+# What makes a command of the README quick, appended to it (the last value of an option counts).
+SMALLER = {
+    "imagine": ["--num-inference-steps", "1"],
+    "demo": ["--num-inference-steps", "1"],
+    "data collect": ["--tasks", "drawer-open", "--episodes", "2", "--workers", "1"],
+    "train codec": ["--max-minutes", "0.05"],
+    "train world": ["--max-minutes", "0.05"],
+}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Every command of the bash blocks, as words, comments left out."""
+    lines = "\n".join(blocks(text, "bash")).replace("\\\n", " ").splitlines()
+    return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
+
+
+def verb_of(words: list[str]) -> str:
+    """The verb of a `wow` command line."""
+    return next(verb for verb in sorted(VERBS, key=len, reverse=True) if words[1:][: len(verb.split())] == verb.split())
+
+
+def parsed(words: list[str]) -> Command:
+    verb = verb_of(words)
+    return VERBS[verb]().parse(words[1 + len(verb.split()) :], verb)
+
+
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder in which the README's paths exist, and in which it may write."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "docs").symlink_to(ROOT / "docs")
+    return folder
+
+
+def test_the_readme_has_commands() -> None:
+    assert {"make demo", "make test", "wow doctor"} <= {" ".join(words) for words in commands(README)}
+
+
+@pytest.mark.parametrize("words", [words for words in commands(README) if words[0] != "wow"], ids=" ".join)
+def test_what_make_would_do_is_possible(words: list[str]) -> None:
+    assert words[0] == "make", f"no test runs {words[0]}: teach this one, or use make or wow"
+    dry = run(["make", "--dry-run", *words[1:]], ROOT)
+    assert dry.returncode == 0, dry.stderr
+    steps = [shlex.split(line) for line in dry.stdout.splitlines()]
+    assert steps
+    for step in steps:
+        if step[0].endswith("/wow"):
+            assert parsed(step)
+
+
+def test_the_commands_of_the_readme_run(folder: Path) -> None:
+    for words in (words for words in commands(README) if words[0] == "wow"):
+        assert parsed(words)
+        done = run([sys.executable, "-m", "wow.cli.main", *words[1:], *SMALLER.get(verb_of(words), [])], folder)
+        assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("code", blocks(README, "python"), ids=lambda code: code.splitlines()[0])
+def test_the_python_of_the_readme_runs(code: str, folder: Path) -> None:
+    done = run([sys.executable, "-c", code], folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def links(text: str) -> Iterator[tuple[str, str]]:
+    """Relative links as (file, anchor); "" where a part is absent."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            file, _, anchor = target.partition("#")
+            yield file, anchor
+
+
+def anchors(text: str) -> set[str]:
+    """The names that headings can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for file, anchor in links(path.read_text()):
+        target = path.parent / file if file else path
+        assert target.exists(), f"{path.name} links to {file}, which is not there"
+        if anchor:
+            assert anchor in anchors(target.read_text()), f"{path.name} links to {file}#{anchor}: no such heading"
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_path_that_is_named_exists(path: Path) -> None:
+    named = re.findall(r"`((?:wow|tests|docs|tools)/[\w./-]*)`", path.read_text())
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_command_that_is_named_exists(path: Path) -> None:
+    """A `wow …` in backticks, anywhere in the docs, starts with a verb that there is."""
+    groups = {verb.split()[0] for verb in VERBS}
+    for text in re.findall(r"`wow ([a-z][a-z-]*(?: [a-z][a-z-]*)?)", path.read_text()):
+        words = text.split()
+        assert words[0] in VERBS or words[0] in groups, f"{path.name} names wow {text}"
+        if words[0] not in VERBS and len(words) > 1:
+            assert " ".join(words) in VERBS, f"{path.name} names wow {text}"

@@ -1,0 +1,1 @@
+"""The command line: one file per command. `options` holds the conventions, `verbs` the table, `main` the rest."""

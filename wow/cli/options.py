@@ -1,0 +1,174 @@
+"""What every command has in common, enforced here and in `main`, so that a command file holds only its own idea.
+
+A command is a frozen dataclass of options with a `run` method. tyro builds its parser: the class docstring is the
+help text, the string below a field is that option's help, `tyro.conf.Positional[...]` marks a positional one (and all
+are keywords to Python, so that fields with and without defaults mix).
+
+    @dataclass(frozen=True, kw_only=True)
+    class Import(MakesFolder, Seeded):
+        \"\"\"Convert a dataset of any known format to LeRobot v3.\"\"\"
+
+        source: tyro.conf.Positional[Path]
+        \"\"\"Folder to read.\"\"\"
+
+        def run(self) -> Summary:
+            from wow.data.convert import convert   # heavy imports live inside run: `--help` stays fast
+
+            with Progress("import", total=10, unit="episodes") as progress:
+                episodes = convert(self.source, self.out, on_episode=progress.advance)
+            return {"out": self.out, "episodes": episodes}
+
+Then it gets a function and a row in `verbs.py`. The conventions:
+
+- What `run` returns is the summary: JSON-able values, also paths and numpy scalars. `main` prints it for people
+  (override `describe` to say it better) and, with `--json`, once more as one line of JSON, the last line of stdout.
+  `run` itself prints nothing to stdout; progress goes to stderr through `wow.cli.progress`.
+- A command that makes something inherits `MakesFolder` or `MakesFile`: `--out` is created before `run`, and a folder
+  with something in it, or an existing file, is refused. A command that can take up an earlier run overrides
+  `continues` to recognise it. For a default, redeclare `out: Path = field(default_factory=fresh_folder("imagine"))`.
+- A random one inherits `Seeded`: `--seed`, default 0.
+- What a person can fix is a `WowError`: one line on stderr, exit code 2, no traceback.
+- Ctrl-C arrives as `KeyboardInterrupt`: a long command saves, then raises
+  `KeyboardInterrupt("saved 12 of 50 episodes; the same command continues")`. `main` prints that line, exit code 130.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from wow.types import WowError
+
+Summary = dict[str, object]
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What every command has: a parser, a summary and `--json`."""
+
+    json: bool = False
+    """Print a machine-readable summary as the last line of stdout."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        """The options on a command line. Override it where defaults depend on other options (a named recipe)."""
+        return parse_with_tyro(cls, arguments, verb)
+
+    def prepare(self) -> None:
+        """Called before `run`: refuse what cannot work, make room for the output."""
+
+    def run(self) -> Summary:
+        """Do it. Returns the summary."""
+        raise NotImplementedError
+
+    def describe(self, summary: Mapping[str, object]) -> str:
+        """The summary for people: one line per fact."""
+        width = max((len(key) for key in summary), default=0)
+        return "\n".join(f"{key.replace('_', ' '):<{width}}  {_readable(value)}" for key, value in summary.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(Command):
+    """A command with randomness in it: the same seed gives the same bytes on the same machine."""
+
+    seed: int = 0
+    """Seed of everything random."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakesFolder(Command):
+    """A command that writes a folder."""
+
+    out: Path
+    """Folder to write; created, and refused when it already holds something."""
+
+    def continues(self) -> bool:
+        """Whether what `out` already holds is an earlier run of this command that `run` can take up."""
+        return False
+
+    def prepare(self) -> None:
+        if self.out.is_dir() and any(self.out.iterdir()) and not self.continues():
+            raise WowError(f"--out {self.out} already holds files, which are never overwritten: name a new folder")
+        _make_folder(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakesFile(Command):
+    """A command that writes one file."""
+
+    out: Path
+    """File to write; refused when it already exists."""
+
+    def prepare(self) -> None:
+        if self.out.exists():
+            raise WowError(f"--out {self.out} already exists and is never overwritten: name a new file")
+        _make_folder(self.out.parent)
+
+
+def fresh_folder(name: str) -> Callable[[], Path]:
+    """A default for `--out`: runs/<name>-<time>, which nobody has used yet."""
+    return lambda: Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def parse_with_tyro(
+    options: type[Options], arguments: Sequence[str], verb: str, default: Options | None = None
+) -> Options:
+    """The options on a command line, over `default` where one is given.
+
+    A mistake is a `WowError` of one line (tyro draws a box around it, which `main` would print inside another).
+    """
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                options,
+                args=list(arguments),
+                prog=f"wow {verb}",
+                default=tyro.MISSING_NONPROP if default is None else default,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise WowError(f"{_without_box(complaint.getvalue())}; see wow {verb} --help") from None
+    finally:
+        if not isinstance(sys.exception(), WowError | SystemExit):
+            sys.stderr.write(complaint.getvalue())
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as problem:
+        raise WowError(f"cannot create the folder {folder}: {problem.strerror}; name another --out") from None
+
+
+def _without_box(text: str) -> str:
+    """The sentences in a framed message, up to its pointer to `--help`."""
+    lines = (line.strip("╭╮╰╯│─ \t") for line in text.splitlines())
+    sentences = [line for line in lines if line]
+    message = " ".join(sentences)
+    for tail in (" For full helptext", " Argument helptext"):
+        message = message.split(tail)[0]
+    for title in ("Required options ", "Parsing error ", "Value error "):
+        message = message.removeprefix(title)
+    return message.rstrip(". ") or "the command line could not be read"
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_readable(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_readable(item) for item in value)
+    return str(value)

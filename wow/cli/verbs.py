@@ -1,0 +1,97 @@
+"""The table of commands: what is typed, and the function that finds the class behind it when it is needed.
+
+The imports are inside the functions so that `wow --help` loads nothing. The first line of a function's docstring is
+the line that `wow --help` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wow.cli.options import Command
+
+
+def data_import() -> type[Command]:
+    """Convert a dataset of any known format to LeRobot v3."""
+    from wow.cli.data import Import
+
+    return Import
+
+
+def data_info() -> type[Command]:
+    """Show the tasks, cameras, rates and actions of a dataset, and what is wrong with it."""
+    from wow.cli.data import Info
+
+    return Info
+
+
+def data_show() -> type[Command]:
+    """Draw one episode: a film strip and its actions over time."""
+    from wow.cli.data import Show
+
+    return Show
+
+
+def data_bench_loader() -> type[Command]:
+    """Measure how many training windows per second a dataset yields."""
+    from wow.cli.data import BenchLoader
+
+    return BenchLoader
+
+
+def data_collect() -> type[Command]:
+    """Record simulated episodes with the scripted experts."""
+    from wow.cli.collect import Collect
+
+    return Collect
+
+
+def train_world() -> type[Command]:
+    """Train a video world model."""
+    from wow.cli.train import TrainWorld
+
+    return TrainWorld
+
+
+def train_codec() -> type[Command]:
+    """Train an image codec, the world model's eye."""
+    from wow.cli.train import TrainCodec
+
+    return TrainCodec
+
+
+def imagine() -> type[Command]:
+    """From one picture and an instruction to a robot video."""
+    from wow.cli.imagine import Imagine
+
+    return Imagine
+
+
+def demo() -> type[Command]:
+    """Imagine a task in a scene that the model never saw, beside what really happens."""
+    from wow.cli.demo import Demo
+
+    return Demo
+
+
+def doctor() -> type[Command]:
+    """Check the installation, and say how to mend what is missing."""
+    from wow.cli.doctor import Doctor
+
+    return Doctor
+
+
+VERBS: dict[str, Callable[[], type[Command]]] = {
+    "imagine": imagine,
+    "demo": demo,
+    "data import": data_import,
+    "data info": data_info,
+    "data show": data_show,
+    "data collect": data_collect,
+    "data bench-loader": data_bench_loader,
+    "train world": train_world,
+    "train codec": train_codec,
+    "doctor": doctor,
+}

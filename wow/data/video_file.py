@@ -1,0 +1,201 @@
+"""One mp4 file: write a video into it, read any frame out of it by its exact index."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import numpy as np
+
+from wow.types import UInt8, Video, WowError
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames become H.264. The defaults give cheap random access and hardly visible loss.
+
+    crf: 0 lossless to 51 worst. keyframe_interval: frames from one independently decodable frame to the next.
+    preset: x264's name for time against size.
+    """
+
+    crf: int = 18
+    keyframe_interval: int = 8
+    preset: str = "veryfast"
+
+
+def write_video(path: Path, video: Video, encoding: Encoding | None = None) -> None:
+    """Write `video` to `path` as H.264 in mp4, frame i at i / fps seconds.
+
+    No B-frames: a frame then depends on earlier ones only, back to the last keyframe. An odd height or width keeps its
+    size by storing colour at full resolution (yuv444p).
+    """
+    chosen = encoding or Encoding()
+    height, width = video.frames.shape[1:3]
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=_rate(video.fps))
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuv420p" if height % 2 == 0 and width % 2 == 0 else "yuv444p"
+        stream.options = {
+            "crf": str(chosen.crf),
+            "preset": chosen.preset,
+            "g": str(chosen.keyframe_interval),
+            "bf": "0",
+        }
+        # Several episodes are encoded at once in several processes: threads within one would only fight.
+        stream.codec_context.thread_count = 1
+        for frame in video.frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _rate(fps: float) -> Fraction:
+    return Fraction(fps).limit_denominator(1001)
+
+
+class VideoFile:
+    """An open mp4 whose frames are read by index, in any order. Use as a context manager.
+
+    Frames are numbered in the order in which they are shown, whatever order they are stored in. Opening reads the
+    table of contents and decodes nothing. Raises WowError for a file that is missing, not a video or cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise WowError(f"{path}: the video file is missing")
+        with _reading(path):
+            self._container = av.open(str(path))
+        try:
+            if not self._container.streams.video:
+                raise WowError(f"{path}: holds no video stream")
+            self._stream = self._container.streams.video[0]
+            # Windows are short: frame threads would add latency and, across loader processes, contention.
+            self._stream.thread_type = "NONE"
+            self._index()
+        except WowError:
+            self._container.close()
+            raise
+        self._decoder: Iterator[av.VideoFrame] | None = None
+        self._position = 0
+
+    def _index(self) -> None:
+        stamps: list[int] = []
+        keyframes: list[int] = []
+        with _reading(self.path):
+            for packet in self._container.demux(self._stream):
+                if packet.pts is None or packet.is_discard:
+                    continue
+                stamps.append(packet.pts)
+                if packet.is_keyframe:
+                    keyframes.append(packet.pts)
+        if not stamps:
+            raise WowError(f"{self.path}: the video holds no frames")
+        promised = self._stream.frames
+        if promised > len(stamps):
+            raise WowError(f"{self.path}: the video is cut off after {len(stamps)} of {promised} frames")
+        self._stamps = sorted(stamps)
+        self._position_of = {stamp: position for position, stamp in enumerate(self._stamps)}
+        self._keyframes = sorted(self._position_of[stamp] for stamp in keyframes) or [0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; no more frames can be read."""
+        self._decoder = None
+        self._container.close()
+
+    def __len__(self) -> int:
+        return len(self._stamps)
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self._stream.height)
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self._stream.width)
+
+    @property
+    def fps(self) -> float:
+        """Average frames per second; 0 where the file does not say."""
+        return float(self._stream.average_rate or 0)
+
+    def index_at(self, seconds: float) -> int:
+        """The index of the frame shown at `seconds` (the nearest one)."""
+        base = self._stream.time_base
+        assert base is not None
+        stamp = round(seconds / float(base))
+        after = bisect_left(self._stamps, stamp)
+        around = [position for position in (after - 1, after) if 0 <= position < len(self._stamps)]
+        return min(around, key=lambda position: abs(self._stamps[position] - stamp))
+
+    def frames(self, indices: Sequence[int]) -> UInt8:
+        """The frames at `indices`, in that order, repeats allowed: uint8 [N, H, W, 3] RGB."""
+        if not len(indices):
+            return np.zeros((0, self.height, self.width, 3), np.uint8)
+        if min(indices) < 0 or max(indices) >= len(self):
+            raise WowError(f"{self.path}: has frames 0 to {len(self) - 1}, asked for {min(indices)} to {max(indices)}")
+        decoded: dict[int, UInt8] = {}
+        with _reading(self.path):
+            for index in sorted(set(indices)):
+                decoded[index] = self._decode(index)
+        return np.stack([decoded[index] for index in indices])
+
+    def _decode(self, index: int) -> UInt8:
+        """Decode up to frame `index`: onward from where we are when that is no detour, else from its keyframe."""
+        keyframe = self._keyframes[max(bisect_left(self._keyframes, index + 1) - 1, 0)]
+        if self._decoder is None or index < self._position or keyframe > self._position:
+            if self._decoder is not None or keyframe > 0 or self._position > 0:
+                self._container.seek(self._stamps[keyframe], stream=self._stream, backward=True, any_frame=False)
+            else:
+                self._container.seek(self._stamps[0], stream=self._stream, backward=True)
+            self._decoder = self._container.decode(self._stream)
+        for frame in self._decoder:
+            position = self._position_of.get(frame.pts if frame.pts is not None else -1)
+            if position is None:
+                continue
+            self._position = position + 1
+            if position == index:
+                return frame.to_ndarray(format="rgb24")
+            if position > index:
+                break
+        self._decoder = None
+        raise WowError(f"{self.path}: frame {index} of {len(self)} cannot be decoded; the file is damaged")
+
+
+def read_video(path: Path, fps: float | None = None) -> Video:
+    """The whole file as a Video. fps: overrides what the file says."""
+    with VideoFile(path) as file:
+        return Video(file.frames(range(len(file))), fps or file.fps or 1.0)
+
+
+def probe_video(path: Path) -> tuple[int, int, int, float]:
+    """(frames, height, width, fps) from the file's table of contents alone."""
+    with VideoFile(path) as file:
+        return len(file), file.height, file.width, file.fps
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what FFmpeg and the file system say into one line that names the file."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise WowError(f"{path}: not a readable video ({reason}); it may be cut off or damaged") from problem

@@ -1,0 +1,1 @@
+"""From one observation and an intention to a future: flow maths, sampler, the world model."""

@@ -1,0 +1,171 @@
+"""wow-mini as a world model: pictures and words in, a video out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wow.imagine.actions import ActionScale
+from wow.imagine.contract import OnStep, demand
+from wow.imagine.sampler import SamplingOptions, sample
+from wow.models.codec import Codec
+from wow.models.dit import Conditions, DiT
+from wow.models.text import TextConditioner
+from wow.types import Actions, Embodiment, Float32, UInt8, Video, WowError
+
+
+@dataclass(frozen=True)
+class Request:
+    """One clip to imagine. context: uint8 [K, H, W, 3] with K odd. actions: float32 [num_frames - 1, D] by the card.
+
+    seconds: robot time between frames; None lets the model choose a pace that finishes the task.
+    """
+
+    context: UInt8
+    prompt: str | None = None
+    actions: Float32 | None = None
+    seed: int = 0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class MiniWorldModel:
+    """A codec, a video transformer and a text encoder. typical_seconds: its usual robot time between frames."""
+
+    codec: Codec
+    dit: DiT
+    text: TextConditioner
+    scale: ActionScale
+    embodiment: Embodiment
+    typical_seconds: float
+    size: int
+    name: str = "wow-mini"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return frozenset({"image2video", "video2video", "forward_dynamics"})
+
+    @property
+    def max_frames(self) -> int:
+        """Frames of the longest clip."""
+        return self.dit.config.num_frames
+
+    def imagine(
+        self,
+        context: Video | UInt8,
+        prompt: str | None = None,
+        *,
+        actions: Actions | Float32 | None = None,
+        num_frames: int = 17,
+        seed: int = 0,
+        options: SamplingOptions = SamplingOptions(),  # noqa: B008
+        fps: float | None = None,
+    ) -> Video:
+        """A clip of `num_frames` frames whose first are the context (one picture [H, W, 3], or a video).
+
+        The same seed gives the same bytes. fps: frames per second of robot time; None lets the model choose.
+        Raises WowError for an empty instruction, an unsupported number of frames, or actions that do not fit the card.
+        """
+        frames = context.frames if isinstance(context, Video) else context
+        values = self._values(actions)
+        request = Request(frames if frames.ndim == 4 else frames[None], prompt, values, seed, None if fps is None else 1 / fps)
+        return self.imagine_all([request], num_frames=num_frames, options=options)[0]
+
+    def imagine_all(
+        self,
+        requests: Sequence[Request],
+        *,
+        num_frames: int = 17,
+        options: SamplingOptions = SamplingOptions(),  # noqa: B008
+        on_step: OnStep = lambda done, total: None,
+    ) -> list[Video]:
+        """Several clips in one batch, each with its own seed. All contexts have the same number of frames."""
+        self._check(requests, num_frames)
+        pictures = self._tensor(np.stack([request.context for request in requests]))
+        with torch.no_grad():
+            latent = torch.stack([self.codec.encode(clip) for clip in pictures])
+            noise = torch.stack([self._noise(request.seed, num_frames, latent.shape[2:]) for request in requests])
+            conditions = self._conditions(requests, num_frames).map(lambda value: value.to(self.device))
+            drawn = sample(self.dit, noise.to(self.device), latent, conditions, options, on_step)
+            painted = self.codec.decode(drawn, pictures[:, 0])
+        frames = ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy()
+        return [self._video(clip, request) for clip, request in zip(frames, requests, strict=True)]
+
+    def reconstruct(self, frames: UInt8) -> UInt8:
+        """A clip [T, H, W, 3] through the codec and back, painted over its first frame: the best `imagine` could do."""
+        with torch.no_grad():
+            pictures = self._tensor(frames)
+            painted = self.codec.decode(self.codec.encode(pictures)[None], pictures[:1])[0]
+        result: UInt8 = ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return result
+
+    # ---- inside ----
+
+    def _video(self, frames: UInt8, request: Request) -> Video:
+        clip = frames.copy()
+        clip[: len(request.context)] = request.context  # what was seen is not imagined
+        return Video(clip, 1.0 / (request.seconds or self.typical_seconds))
+
+    def _check(self, requests: Sequence[Request], num_frames: int) -> None:
+        if not 3 <= num_frames <= self.max_frames or num_frames % 2 == 0:
+            allowed = ", ".join(str(count) for count in range(3, self.max_frames + 1, 2))
+            raise WowError(f"{self.name} imagines clips of {allowed} frames, not {num_frames}")
+        for request in requests:
+            seen, height, width, _ = request.context.shape
+            if (height, width) != (self.size, self.size):
+                raise WowError(f"{self.name} takes pictures of {self.size}x{self.size}, not {width}x{height}: fit them first")
+            if seen % 2 == 0 or seen >= num_frames:
+                raise WowError(f"{self.name} takes an odd number of context frames below {num_frames}, not {seen}")
+            if request.prompt is None and request.actions is None:
+                demand("unconditional video", self.name, self.capabilities)
+            if request.prompt is not None and not request.prompt.strip():
+                raise WowError("the instruction is empty: say what the robot should do, e.g. 'open the drawer'")
+            if request.actions is not None:
+                self._check_actions(request.actions, num_frames)
+
+    def _check_actions(self, actions: Float32, num_frames: int) -> None:
+        names = ", ".join(f"{dim.name} [{dim.unit}]" for dim in self.embodiment.action)
+        if actions.shape != (num_frames - 1, len(self.embodiment.action)):
+            raise WowError(
+                f"{num_frames} frames need actions [{num_frames - 1}, {len(self.embodiment.action)}] "
+                f"({names}), not {list(actions.shape)}"
+            )
+        for place, dim in enumerate(self.embodiment.action):
+            if not np.isfinite(actions[:, place]).all():
+                raise WowError(f"the actions hold a value that is not a number in {dim.name}: mend the file")
+
+    def _values(self, actions: Actions | Float32 | None) -> Float32 | None:
+        if not isinstance(actions, Actions):
+            return actions
+        for ours, theirs in zip(self.embodiment.action, actions.embodiment.action, strict=False):
+            if (ours.name, ours.unit) != (theirs.name, theirs.unit):
+                raise WowError(f"{self.name} expects {ours.name} in {ours.unit}, the actions have {theirs.name} in {theirs.unit}")
+        return actions.values
+
+    def _tensor(self, frames: UInt8) -> Tensor:
+        pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).float() / 127.5 - 1.0
+        return pictures.movedim(-1, -3)
+
+    def _noise(self, seed: int, num_frames: int, shape: torch.Size) -> Tensor:
+        """Drawn frame by frame on the CPU, so that it depends neither on the device nor on the rest of the batch."""
+        return torch.randn(num_frames, *shape, generator=torch.Generator().manual_seed(seed))
+
+    def _conditions(self, requests: Sequence[Request], num_frames: int) -> Conditions:
+        tokens, mask = self.text.encode([request.prompt or "." for request in requests])
+        blank = np.zeros((num_frames - 1, len(self.embodiment.action)), dtype=np.float32)
+        actions = np.stack([blank if request.actions is None else request.actions for request in requests])
+        seconds = [request.seconds or self.typical_seconds for request in requests]
+        return Conditions(
+            text=tokens,
+            text_mask=mask,
+            has_text=torch.tensor([request.prompt is not None for request in requests]),
+            actions=torch.from_numpy(self.scale.normalise(actions)),
+            has_actions=torch.tensor([request.actions is not None for request in requests]),
+            seconds=torch.tensor(seconds, dtype=torch.float32),
+            has_seconds=torch.tensor([request.seconds is not None for request in requests]),
+        )

@@ -1,0 +1,1 @@
+"""Our own networks: tensors in, tensors out. They know no disk layout, no simulator and no command line."""

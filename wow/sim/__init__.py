@@ -1,0 +1,1 @@
+"""Simulators behind the Gymnasium API, their scripted experts, and the recording of episodes."""

@@ -1,0 +1,231 @@
+"""Records episodes: a scene, somebody who acts, and everything the simulator knows, by the card's convention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wow.sim.language import captions, find_task
+from wow.sim.metaworld import CONTROL_RATE, METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth, expert
+from wow.types import Camera, Dimension, Embodiment, Episode, Video
+
+SOURCES = ("expert", "near_success", "random")
+_HOLD = 10  # control steps recorded after the first success, so that a video shows the outcome
+
+Array = NDArray[np.float64]
+Policy = Callable[[Array, int], Array]
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """How an episode is recorded.
+
+    size: picture height and width [pixels]. stride: control steps between stored frames. max_steps: control steps
+    after which an unsuccessful episode ends. segmentation: also store `sim.segmentation` of the first camera.
+    """
+
+    cameras: tuple[str, ...] = ("front",)
+    size: int = 128
+    stride: int = 4
+    max_steps: int = 240
+    segmentation: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stride < 1 or self.size < 16 or self.max_steps < self.stride or not self.cameras:
+            raise ValueError(f"impossible recording options {self}")
+
+    @property
+    def fps(self) -> float:
+        """Stored frames per second of robot time."""
+        return CONTROL_RATE / self.stride
+
+
+@dataclass(frozen=True)
+class Job:
+    """One episode to record. `scene` is the task whose scene is reset; `task` is what is asked and attempted in it."""
+
+    scene: str
+    task: str
+    source: str
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What tells this episode from all others."""
+        return (self.scene, self.task, self.source, self.seed)
+
+
+def sawyer_card(options: RecordingOptions) -> Embodiment:
+    """The embodiment of every recording: 7-DoF deltas of the hand's target in the world frame."""
+    reach = METRES_PER_UNIT * options.stride
+    move = tuple(Dimension(f"delta_{axis}", "m", "world", -reach, reach) for axis in "xyz")
+    turn = tuple(Dimension(f"delta_{axis}", "rad", "world", -np.pi, np.pi) for axis in ("roll", "pitch", "yaw"))
+    where = tuple(Dimension(f"gripper_{axis}", "m", "world") for axis in "xyz")
+    things = tuple(
+        Dimension(f"{thing}_{axis}", "m", "world") for thing in ("object_1", "object_2", "goal") for axis in "xyz"
+    )
+    return Embodiment(
+        robot="Sawyer (Meta-World v3)",
+        rate=options.fps,
+        action=(*move, *turn, Dimension("gripper", "1", "gripper", 0.0, 1.0)),
+        state=(*where, Dimension("gripper_opening", "1", "gripper", 0.0, 1.0), *things),
+        action_kind="delta",
+        rotation="roll-pitch-yaw",
+        gripper="0 closed, 1 open",
+        cameras=tuple(Camera(name, options.size, options.size) for name in options.cameras),
+    )
+
+
+def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episode:
+    """One recorded episode of `job` in `environment`, whose task is the job's scene.
+
+    Actions are the change of the hand's target between stored frames [m] and the gripper command at the end of that
+    interval; the raw simulator actions that made it are the signal `sim.raw_actions` [T, stride * 4].
+    """
+    environment.reset(seed=job.seed)
+    first = environment.truth()
+    policy = _policy(job, first)
+    rows: list[_Row] = [_look(environment, options)]
+    raw: list[Array] = []
+    targets = [environment.target]
+    success_step = -1
+    for step in range(options.max_steps if job.source != "random" else options.max_steps // 3):
+        action = np.clip(policy(environment.state, step), -1.0, 1.0)
+        raw.append(action)
+        if environment.advance(action)["success"] and success_step < 0 and job.scene == job.task:
+            success_step = step
+        if (step + 1) % options.stride == 0:
+            rows.append(_look(environment, options))
+            targets.append(environment.target)
+            finished = success_step >= 0 and step - success_step >= _HOLD
+            if finished or (job.scene != job.task and _at_rest(rows)):
+                break
+    return _episode(job, options, rows, np.array(raw), np.array(targets), success_step, first)
+
+
+@dataclass(frozen=True)
+class _Row:
+    pictures: dict[str, NDArray[np.uint8]]
+    truth: SceneTruth
+    pixels: Array
+    segmentation: NDArray[np.uint8] | None
+
+
+def _look(environment: MetaWorld, options: RecordingOptions) -> _Row:
+    truth = environment.truth()
+    points = np.stack([truth.gripper, truth.objects[0, :3], truth.objects[1, :3], truth.goal])
+    return _Row(
+        pictures={camera: environment.picture(camera) for camera in options.cameras},
+        truth=truth,
+        pixels=environment.pixels(points, options.cameras[0]),
+        segmentation=environment.segmentation(options.cameras[0]) if options.segmentation else None,
+    )
+
+
+def _at_rest(rows: list[_Row]) -> bool:
+    """Whether the hand has not moved over the last six stored frames."""
+    recent = np.array([row.truth.hand for row in rows[-6:]])
+    return len(recent) == 6 and float(np.ptp(recent, axis=0).max()) < 0.003
+
+
+def _policy(job: Job, first: SceneTruth) -> Policy:
+    generator = np.random.default_rng([job.seed, SOURCES.index(job.source), len(job.task)])
+    if job.source == "random":
+        return _random_motion(generator)
+    scripted = expert(job.task)
+    if job.source == "expert":
+        return lambda state, step: np.asarray(scripted.get_action(state), dtype=np.float64)
+    return _perturbed(scripted, generator)
+
+
+def _random_motion(generator: np.random.Generator) -> Policy:
+    """Smooth motion through the workspace: an Ornstein-Uhlenbeck velocity and a gripper that sometimes toggles."""
+    velocity = generator.normal(size=3) * 0.5
+    gripper = -1.0
+
+    def act(state: Array, step: int) -> Array:
+        nonlocal velocity, gripper
+        velocity = 0.95 * velocity + 0.35 * generator.normal(size=3)
+        centre = np.array([0.0, 0.65, 0.18]) - state[:3]
+        if generator.random() < 0.03:
+            gripper = -gripper
+        return np.append(velocity + 1.5 * centre, gripper)
+
+    return act
+
+
+def _perturbed(scripted: Any, generator: np.random.Generator) -> Policy:
+    """The expert with one flaw: it misjudges where the object is, lets go early, trembles, or stops half-way."""
+    flaw = generator.choice(["misjudge", "let_go", "tremble", "stop"])
+    offset = generator.normal(size=3) * np.array([0.03, 0.03, 0.01])
+    moment = int(generator.integers(15, 70))
+
+    def act(state: Array, step: int) -> Array:
+        seen = state.copy()
+        if flaw == "misjudge":
+            seen[4:7] += offset
+        action = np.asarray(scripted.get_action(seen), dtype=np.float64)
+        if flaw == "let_go" and moment <= step < moment + 25:
+            action[3] = -1.0
+        if flaw == "tremble":
+            action[:3] += generator.normal(size=3) * 0.8
+        if flaw == "stop" and step >= moment:
+            action[:3] = 0.0
+        return action
+
+    return act
+
+
+def _episode(
+    job: Job, options: RecordingOptions, rows: list[_Row], raw: Array, targets: Array, success_step: int, first: SceneTruth
+) -> Episode:
+    frames = len(rows)
+    truths = [row.truth for row in rows]
+    stepped = np.zeros((frames, options.stride, 4), dtype=np.float32)
+    stepped[: frames - 1] = raw[: (frames - 1) * options.stride].reshape(frames - 1, options.stride, 4)
+    actions = np.zeros((frames, 7), dtype=np.float32)
+    actions[: frames - 1, :3] = np.diff(targets, axis=0)
+    actions[: frames - 1, 6] = (1.0 - np.clip(stepped[: frames - 1, -1, 3], -1, 1)) / 2.0
+    actions[frames - 1, 6] = actions[frames - 2, 6] if frames > 1 else 1.0
+    positions = np.stack([np.concatenate([t.gripper, [t.opening], t.objects[:, :3].ravel(), t.goal]) for t in truths])
+    pixels = np.stack([row.pixels for row in rows]).astype(np.float32)
+    signals: dict[str, NDArray[Any]] = {
+        "sim.raw_actions": stepped.reshape(frames, -1),
+        "sim.hand": np.stack([t.hand for t in truths]).astype(np.float32),
+        "sim.objects": np.stack([t.objects.ravel() for t in truths]).astype(np.float32),
+        "sim.contact": np.array([[t.contact] for t in truths], dtype=np.float32),
+        "sim.gripper_pixel": pixels[:, 0],
+        "sim.object_pixel": pixels[:, 1],
+        "sim.goal_pixel": pixels[:, 3],
+    }
+    segments = [row.segmentation.ravel() for row in rows if row.segmentation is not None]
+    if segments:
+        signals["sim.segmentation"] = np.stack(segments)
+    task = find_task(job.task)
+    objects = [first.objects[i, :3] for i in range(2) if np.abs(first.objects[i, :3]).sum() > 0]
+    return Episode(
+        videos={
+            camera: Video(np.stack([row.pictures[camera] for row in rows]), options.fps) for camera in options.cameras
+        },
+        actions=actions,
+        states=positions.astype(np.float32),
+        embodiment=sawyer_card(options),
+        task=task.instruction,
+        captions=captions(task, gripper=first.gripper, objects=objects, goal=first.goal, seed=job.seed),
+        source=job.source,
+        success=success_step >= 0 if job.scene == job.task else None,
+        signals=signals,
+        facts={
+            "task_name": job.task,
+            "scene": job.scene,
+            "seed": job.seed,
+            "control_steps": len(raw),
+            "success_step": success_step,
+            "segments": list(SEGMENTS) if segments else [],
+        },
+    )
+

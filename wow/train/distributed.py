@@ -1,0 +1,57 @@
+"""One process or several: what `torchrun` started, as two numbers and a way to wrap a model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class World:
+    """rank: which process this is, of `size`. device: where it computes."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes logs and checkpoints."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model as the loop calls it: gradients are averaged over processes where there are several."""
+        if self.size == 1:
+            return model
+        return DistributedDataParallel(model, device_ids=[self.device.index] if self.device.type == "cuda" else None)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up in any process, so that all stop at the same step."""
+        if self.size == 1:
+            return flag
+        together = torch.tensor(float(flag), device=self.device)
+        torch.distributed.all_reduce(together, op=torch.distributed.ReduceOp.MAX)
+        return bool(together.item() > 0)
+
+
+def join() -> World:
+    """The group that torchrun's environment describes, or a world of one. GPUs are used where there are any."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    if size > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if cuda else "gloo", rank=rank, world_size=size)
+    return World(rank, size, device)
+
+
+def leave() -> None:
+    """Ends the group, if there was one."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,132 @@
+"""Training data at memory speed: every frame of some datasets decoded once, then mapped from disk.
+
+Decoding is what training waits for (a random window from mp4 costs milliseconds, a mapped one microseconds), so the
+first run over a dataset writes `<dataset>/.cache/` and later runs read it. The cache is rebuilt when the data change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wow.data import Dataset, open_dataset
+from wow.types import Embodiment, UInt8, WowError
+
+OnDone = Callable[[int, int], None]
+
+FOLLOWS_TEXT = ("expert", "human", "unknown")
+"""Sources whose episodes do what their text says, unless they are known to have failed."""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Episodes laid end to end. Rows `start[i]` to `start[i + 1]` of `frames` and `actions` are episode i's.
+
+    frames: uint8 [N, H, W, 3], mapped from disk. actions: float32 [N, A]. texts: for each episode, all it may be called;
+    the first is the short instruction. obeys: whether the episode does what its text says. fps: frames a second.
+    """
+
+    frames: UInt8
+    actions: NDArray[np.float32]
+    start: NDArray[np.int64]
+    texts: tuple[tuple[str, ...], ...]
+    obeys: NDArray[np.bool_]
+    fps: float
+    embodiment: Embodiment
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    def length(self, episode: int) -> int:
+        """Frames of an episode."""
+        return int(self.start[episode + 1] - self.start[episode])
+
+
+def open_clips(folders: Sequence[Path], camera: str | None = None, on_done: OnDone = lambda done, total: None) -> Clips:
+    """The episodes of one or more datasets of the same robot, camera and rate. Raises WowError where they differ."""
+    parts = [_open_one(folder, camera, on_done) for folder in folders]
+    if not parts:
+        raise WowError("no data named: say --data DIR")
+    first = parts[0]
+    for folder, part in zip(folders, parts, strict=True):
+        same = (part.frames.shape[1:], part.actions.shape[1], part.fps) == (
+            first.frames.shape[1:],
+            first.actions.shape[1],
+            first.fps,
+        )
+        if not same:
+            raise WowError(
+                f"{folder} has frames {part.frames.shape[1:3]} at {part.fps:g} Hz, {folders[0]} "
+                f"{first.frames.shape[1:3]} at {first.fps:g} Hz: train on datasets of one size and rate"
+            )
+    if len(parts) == 1:
+        return first
+    lengths = np.concatenate([np.diff(part.start) for part in parts])
+    return Clips(
+        frames=np.concatenate([part.frames for part in parts]),
+        actions=np.concatenate([part.actions for part in parts]),
+        start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        texts=tuple(text for part in parts for text in part.texts),
+        obeys=np.concatenate([part.obeys for part in parts]),
+        fps=first.fps,
+        embodiment=first.embodiment,
+    )
+
+
+def _open_one(folder: Path, camera: str | None, on_done: OnDone) -> Clips:
+    dataset = open_dataset(folder)
+    if len(dataset) == 0:
+        raise WowError(f"{folder} holds no episodes: record some with wow data collect")
+    view = camera or dataset.embodiment.cameras[0].name
+    cache = folder / ".cache" / f"frames-{view}"
+    stamp = _stamp(dataset)
+    if not (cache / "done.json").exists() or json.loads((cache / "done.json").read_text()) != stamp:
+        _decode(dataset, view, cache, stamp, on_done)
+    lengths = [record.length for record in dataset.records]
+    return Clips(
+        frames=np.load(cache / "frames.npy", mmap_mode="r"),
+        actions=np.load(cache / "actions.npy"),
+        start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        texts=tuple(tuple(dict.fromkeys((record.task, *record.captions))) for record in dataset.records),
+        obeys=np.array([_obeys(record) for record in dataset.records]),
+        fps=dataset.fps,
+        embodiment=dataset.embodiment,
+    )
+
+
+def _obeys(record: Any) -> bool:
+    return record.source in FOLLOWS_TEXT and record.success is not False
+
+
+def _stamp(dataset: Dataset) -> dict[str, Any]:
+    lengths = ",".join(str(record.length) for record in dataset.records)
+    return {"episodes": len(dataset), "lengths": hashlib.sha256(lengths.encode()).hexdigest()}
+
+
+def _decode(dataset: Dataset, camera: str, cache: Path, stamp: dict[str, Any], on_done: OnDone) -> None:
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    total = sum(record.length for record in dataset.records)
+    view = next(entry for entry in dataset.embodiment.cameras if entry.name == camera)
+    frames = np.lib.format.open_memmap(
+        cache / "frames.npy", mode="w+", dtype=np.uint8, shape=(total, view.height, view.width, 3)
+    )
+    actions = np.zeros((total, len(dataset.embodiment.action)), dtype=np.float32)
+    row = 0
+    for number in range(len(dataset)):
+        episode = dataset.episode(number)
+        rows = slice(row, row + len(episode))
+        frames[rows], actions[rows] = episode.videos[camera].frames, episode.actions
+        row += len(episode)
+        on_done(number + 1, len(dataset))
+    frames.flush()
+    np.save(cache / "actions.npy", actions)
+    (cache / "done.json").write_text(json.dumps(stamp))

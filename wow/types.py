@@ -1,0 +1,141 @@
+"""The shared nouns: what rooms hand to one another. Imports nothing of ours and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt8 = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+
+
+class WowError(Exception):
+    """Something a person can fix. The command line prints it as one line and exits with code 2.
+
+    The message says what was wrong, what is accepted and what to type next.
+    """
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frames of one camera.
+
+    frames: uint8 [T, H, W, 3], RGB, T >= 1.
+    fps: frames per second of robot time, > 0.
+    """
+
+    frames: UInt8
+    fps: float
+
+    def __post_init__(self) -> None:
+        if self.frames.dtype != np.uint8 or self.frames.ndim != 4 or self.frames.shape[-1] != 3:
+            raise ValueError(f"a video is uint8 [T, H, W, 3], not {self.frames.dtype} {self.frames.shape}")
+        if len(self.frames) == 0 or self.fps <= 0:
+            raise ValueError(f"a video has at least one frame and a positive fps, not {len(self.frames)} at {self.fps}")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One number of an action or state vector.
+
+    name: e.g. "delta_x". unit: "m", "rad", "1" (dimensionless) or "unknown". frame: the coordinate frame it is
+    expressed in, e.g. "world". low, high: the accepted limits in that unit; None where nothing is known.
+    """
+
+    name: str
+    unit: str
+    frame: str = "unknown"
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera of a robot's scene. name: the `<camera>` of `observation.images.<camera>`; size in pixels."""
+
+    name: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Per-dimension statistics of a vector over a dataset, each a tuple of D numbers."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    min: tuple[float, ...]
+    max: tuple[float, ...]
+    q01: tuple[float, ...]
+    q99: tuple[float, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Embodiment:
+    """A robot as data: what each number of its actions and states means. Stored as JSON beside a dataset or checkpoint.
+
+    rate: actions (and frames) per second of robot time [Hz]. rotation: how the rotation dimensions are written,
+    e.g. "roll-pitch-yaw", "none" or "unknown". gripper: the sign convention in words, e.g. "0 closed, 1 open".
+    action_kind: "delta" (change over one step), "absolute" or "unknown". statistics: by key, "action" and
+    "observation.state". unknown: sentences saying what could not be known.
+    """
+
+    robot: str
+    rate: float
+    action: tuple[Dimension, ...]
+    state: tuple[Dimension, ...] = ()
+    action_kind: str = "unknown"
+    rotation: str = "unknown"
+    gripper: str = "unknown"
+    cameras: tuple[Camera, ...] = ()
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Actions:
+    """A sequence of robot actions with their meaning: float32 [T, D] for the T transitions between T+1 frames."""
+
+    values: Float32
+    embodiment: Embodiment
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] != len(self.embodiment.action):
+            raise ValueError(f"actions are [T, {len(self.embodiment.action)}], not {self.values.shape}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One recorded episode: T frames of every camera, with the robot's states and actions at those frames.
+
+    videos: camera name -> Video of T frames. actions: float32 [T, D]; row i leads from frame i to frame i+1, the last
+    row leads out of the recording (a no-op where nothing was recorded). states: float32 [T, S] or None.
+    task: the short instruction. captions: further texts for the same episode (paraphrases, dense captions).
+    source: who acted: "expert", "near_success", "random", "policy:<id>", "human" or "unknown".
+    success: None where unknown. signals: further per-frame arrays [T, ...] by dotted key, e.g. "sim.qpos".
+    facts: further facts about the whole episode that JSON can hold, e.g. {"seed": 7}.
+    """
+
+    videos: Mapping[str, Video]
+    actions: Float32
+    embodiment: Embodiment
+    task: str
+    states: Float32 | None = None
+    captions: tuple[str, ...] = ()
+    source: str = "unknown"
+    success: bool | None = None
+    signals: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.actions)
