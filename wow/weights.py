@@ -69,7 +69,6 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
 
-
 def shipped(name: str = "wow-mini") -> Path:
     """Folder of a checkpoint that comes with the package. Raises WowError naming the ones there are."""
     folder = SHIPPED / name
@@ -116,7 +115,7 @@ def save_part(
     row (its first dimension) and the rest as float32. `files` are further files by name, e.g. "tokenizer.json".
     Raises ValueError where a tensor is not finite in `dtype`, or does not fit into a shard.
     """
-    if not _PLAIN_NAME.fullmatch(part_name) or not all(_PLAIN_NAME.fullmatch(name) for name in files or {}):
+    if not all(_PLAIN_NAME.fullmatch(name) for name in (part_name, *(files or {}))) or _TENSORS in (files or {}):
         raise ValueError(f"part and file names are plain names, not {part_name!r} and {list(files or {})}")
     json.dumps(config, allow_nan=False)  # fails before anything is written
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,9 +129,14 @@ def save_part(
         stem, dot, suffix = name.rpartition(".")
         written.append(_write_file(folder, f"{part_name}-{stem or name}", suffix if dot else "bin", name, content, {}))
     manifest = replace(old, parts={**old.parts, part_name: Part(dtype, config, tuple(written))})
+    write_manifest(folder, manifest)
+    _remove_leftovers(folder, part_name, manifest)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Makes the folder the checkpoint that the manifest describes; its files are there already."""
     text = json.dumps(asdict(manifest), indent=2, allow_nan=False) + "\n"
     _write_atomically(folder / MANIFEST, text.encode())
-    _remove_leftovers(folder, part_name, manifest)
 
 
 def load_part(folder: Path, part_name: str) -> tuple[dict[str, Tensor], Config]:
@@ -174,7 +178,7 @@ def verify(folder: Path) -> list[str]:
 
 
 def checkpoint_hash(folder: Path) -> str:
-    """SHA-256 of the manifest, in hexadecimal: two folders with the same hash hold the same weights. Raises WowError."""
+    """SHA-256 of the manifest, in hexadecimal: folders with the same hash hold the same weights. Raises WowError."""
     read_manifest(folder)
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
@@ -189,7 +193,7 @@ def _encode(tensors: Mapping[str, Tensor], dtype: DType) -> dict[str, Tensor]:
     stored: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or name.endswith(_SCALE):
-            raise ValueError(f"{name!r} ({tensor.dtype}) is not stored: floating point only, no name ends in {_SCALE!r}")
+            raise ValueError(f"{name!r} ({tensor.dtype}): tensors are floating point, no name ends in {_SCALE!r}")
         values = tensor.detach().to("cpu", torch.float32)
         if dtype == "int8-rows" and values.ndim >= 2:
             stored[name], stored[name + _SCALE] = _quantise(values)
@@ -211,10 +215,12 @@ def _decode(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if tensor.dtype == torch.int8:
             scale = stored.get(name + _SCALE)
             if scale is None or scale.shape != tensor.shape[:1]:
-                raise WowError(f"the weights hold {name!r} as int8 without one scale per row; copy the checkpoint again")
+                raise WowError(f"weights hold {name!r} as int8 without one scale per row; copy the checkpoint again")
             values.mul_(scale.view(-1, *[1] * (tensor.ndim - 1)))
         elif tensor.dtype not in (torch.float16, torch.float32):
-            raise WowError(f"the weights hold {name!r} as {_form(tensor)}, accepted are int8, float16 and float32")
+            raise WowError(
+                f"the weights hold {name!r} as {_form(tensor)}, not int8, float16 or float32; save them anew"
+            )
         tensors[name] = values
     return tensors
 
@@ -239,7 +245,7 @@ def _shards(stored: Mapping[str, Tensor], max_shard_bytes: int) -> list[dict[str
     for name, tensor in stored.items():
         size = tensor.numel() * tensor.element_size() + len(name.encode()) + 256  # 256: its share of the header
         if size > max_shard_bytes:
-            raise ValueError(f"{name!r} takes {size} bytes, a shard has at most {max_shard_bytes}: raise max_shard_bytes")
+            raise ValueError(f"{name!r} takes {size} bytes: raise max_shard_bytes (now {max_shard_bytes})")
         if size > room:
             shards.append({})
             room = max_shard_bytes
@@ -250,8 +256,9 @@ def _shards(stored: Mapping[str, Tensor], max_shard_bytes: int) -> list[dict[str
 
 def _write_shard(folder: Path, stem: str, shard: Mapping[str, Tensor]) -> File:
     """Writes a group of tensors and says where it is."""
-    content = safetensors.torch.save({name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in shard.items()})
-    return _write_file(folder, stem, "safetensors", _TENSORS, content, {name: _form(tensor) for name, tensor in shard.items()})
+    copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in shard.items()}
+    holds = {name: _form(tensor) for name, tensor in shard.items()}
+    return _write_file(folder, stem, "safetensors", _TENSORS, safetensors.torch.save(copies), holds)
 
 
 def _write_file(folder: Path, stem: str, suffix: str, role: str, content: bytes, holds: Mapping[str, str]) -> File:
@@ -290,9 +297,10 @@ def _remove_leftovers(folder: Path, part_name: str, manifest: Manifest) -> None:
 
 
 def _part(document: Mapping[str, Any]) -> Part:
-    """A part as the manifest writes it. Raises KeyError, TypeError, AttributeError or ValueError where it is not one."""
+    """A part as the manifest writes it. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
     files = tuple(
-        File(file["name"], file["role"], int(file["bytes"]), file["sha256"], dict(file["holds"])) for file in document["files"]
+        File(file["name"], file["role"], int(file["bytes"]), file["sha256"], dict(file["holds"]))
+        for file in document["files"]
     )
     for file in files:
         # A manifest may come from a stranger: it names files of its own folder and nothing else.
@@ -306,7 +314,8 @@ def _part(document: Mapping[str, Any]) -> Part:
 def _find_part(folder: Path, part_name: str) -> Part:
     parts = read_manifest(folder).parts
     if part_name not in parts:
-        raise WowError(f"{folder} has no part {part_name!r}, only {', '.join(parts) or 'none'}; {_mend(folder / MANIFEST)}")
+        there = ", ".join(parts) or "none"
+        raise WowError(f"{folder} has no part {part_name!r}, only {there}; {_mend(folder / MANIFEST)}")
     return parts[part_name]
 
 
@@ -349,5 +358,6 @@ def _form(tensor: Tensor) -> str:
 def _mend(path: Path) -> str:
     """What to type next."""
     if SHIPPED in path.parents:
-        return f"restore it with `git checkout -- {path}` or `pip install --force-reinstall wow-world-model`, then `wow doctor`"
+        restore = f"`git checkout -- {path}` or `pip install --force-reinstall wow-world-model`"
+        return f"restore it with {restore}, then check with `wow doctor`"
     return "copy the checkpoint again or train it anew, then check it with `wow doctor`"

@@ -89,7 +89,7 @@ def test_a_batch_gives_what_its_texts_give_alone(conditioner: TextConditioner) -
     [
         ("open the drawer", "pull the drawer open by its handle", "hammer the nail into the wall"),
         ("turn the faucet to the left", "rotate the tap counterclockwise", "insert the peg into the hole"),
-        ("push the puck to the goal", "slide the disc over to the target", "close the window"),
+        ("push the puck to the goal", "shove the puck over to the target", "close the window"),
         ("press the button", "push down on the button", "pick up the cube"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_long_text_loses_its_end_but_not_its_end_mark(conditioner: TextConditi
 
 @pytest.mark.parametrize(("texts", "max_tokens"), [([], 64), ("open", 64), (["open"], 2), (["open"], 513)])
 def test_wrong_arguments_are_refused(conditioner: TextConditioner, texts: list[str], max_tokens: int) -> None:
-    with pytest.raises(ValueError, match="texts|max_tokens"):
+    with pytest.raises(ValueError, match=r"texts|max_tokens"):
         conditioner.encode(texts, max_tokens)
 
 

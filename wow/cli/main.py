@@ -6,6 +6,7 @@ The conventions of a command are in `options`, the table of commands in `verbs`.
 from __future__ import annotations
 
 import difflib
+import errno
 import inspect
 import json
 import math
@@ -40,17 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output (`| head`) is gone: close quietly, and keep Python from flushing once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        print(f"wow: {error.strerror}: {error.filename or 'the disk that is written to'}", file=sys.stderr)
+        return 2
 
 
 def _run(words: list[str]) -> int:
     if words[:1] in (["--version"], ["-V"]):
         from wow import __version__
 
-        print(f"wow {__version__}")
+        _tell(f"wow {__version__}")
         return 0
     verb = _leading_verb(words)
     if verb is None:
-        print(_help(words))
+        _tell(_help(words))
         return 0
     options = VERBS[verb]().parse(words[len(verb.split()) :], verb)
     is_first_process = os.environ.get("RANK", "0") == "0"

@@ -62,6 +62,20 @@ def train_codec() -> type[Command]:
     return TrainCodec
 
 
+def train_export() -> type[Command]:
+    """Write the weights of training runs as a checkpoint that `wow imagine` uses."""
+    from wow.cli.train import Export
+
+    return Export
+
+
+def bench_world() -> type[Command]:
+    """Measure a world model on held-out episodes."""
+    from wow.cli.bench import BenchWorld
+
+    return BenchWorld
+
+
 def imagine() -> type[Command]:
     """From one picture and an instruction to a robot video."""
     from wow.cli.imagine import Imagine
@@ -93,5 +107,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "data bench-loader": data_bench_loader,
     "train world": train_world,
     "train codec": train_codec,
+    "train export": train_export,
+    "bench world": bench_world,
     "doctor": doctor,
 }

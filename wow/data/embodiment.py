@@ -21,10 +21,12 @@ def embodiment_to_json(embodiment: Embodiment) -> dict[str, Any]:
 def embodiment_from_json(card: Mapping[str, Any], origin: str = "embodiment card") -> Embodiment:
     """The card from plain JSON values. Raises WowError naming `origin` and what is missing or wrong."""
     try:
-        known = {field.name for field in dataclasses.fields(Embodiment)}
-        simple = {key: value for key, value in card.items() if key in known and isinstance(value, str | float | int)}
+        plain = ("action_kind", "rotation", "gripper")
+        stated: dict[str, Any] = {key: card[key] for key in plain if key in card}
         return Embodiment(
-            **simple,
+            robot=card["robot"],
+            rate=card["rate"],
+            **stated,
             action=tuple(Dimension(**each) for each in card["action"]),
             state=tuple(Dimension(**each) for each in card.get("state", ())),
             cameras=tuple(Camera(**each) for each in card.get("cameras", ())),
@@ -36,9 +38,8 @@ def embodiment_from_json(card: Mapping[str, Any], origin: str = "embodiment card
 
 
 def _statistics(values: Mapping[str, Any]) -> Statistics:
-    return Statistics(
-        **{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in values.items()}
-    )
+    vectors = {key: tuple(value) for key, value in values.items() if key != "count"}
+    return Statistics(count=int(values["count"]), **vectors)
 
 
 def read_embodiment(path: Path) -> Embodiment:
@@ -76,7 +77,7 @@ def infer_embodiment(
     cameras: Sequence[Camera] = (),
     unknown: Sequence[str] = (),
 ) -> Embodiment:
-    """A card for data that came without one: names as found, units guessed from the names, the rest said to be unknown."""
+    """A card for data that came without one: names as found, units where names tell them, the rest named as unknown."""
     action = tuple(_dimension(name) for name in action_names)
     state = tuple(_dimension(name) for name in state_names)
     remarks = list(unknown)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from wow.types import Dimension, Episode, WowError
+from wow.types import Camera, Dimension, Episode, WowError
 
 VERSION = "v3.0"
 FILES_PER_CHUNK = 1000
@@ -81,6 +82,17 @@ def features_of(episode: Episode, fps: float) -> Features:
     return features | {key: {"dtype": kind, "shape": [1], "names": None} for key, kind in BOOKKEEPING.items()}
 
 
+def camera_name(key: str) -> str:
+    """The name of the camera behind a feature key: "front" for "observation.images.front"."""
+    return key.removeprefix(IMAGES) if key.startswith(IMAGES) else key.removeprefix("observation.")
+
+
+def cameras_in(features: Features) -> tuple[Camera, ...]:
+    """The cameras among the features, with their sizes."""
+    found = {key: feature for key, feature in features.items() if feature["dtype"] in ("video", "image")}
+    return tuple(Camera(camera_name(key), int(f["shape"][0]), int(f["shape"][1])) for key, f in found.items())
+
+
 def _signal_feature(key: str, values: np.ndarray[Any, Any]) -> dict[str, Any]:
     if key in (STATE, ACTION, *BOOKKEEPING) or key.startswith(IMAGES) or "/" in key or not key:
         raise WowError(f"a signal cannot be called '{key}': the name is reserved or has a slash in it")
@@ -120,3 +132,15 @@ def info_json(
         "video_path": VIDEO_PATH if has_videos else None,
         "features": dict(features),
     }
+
+
+def column_to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """A parquet column as an array [T, *shape]; [T] where the shape is [1]."""
+    values = column.combine_chunks()
+    length = len(values)
+    while pa.types.is_nested(values.type):
+        values = values.flatten()
+    flat = values.to_numpy(zero_copy_only=False)
+    shape = tuple(feature.get("shape") or (1,))
+    result: np.ndarray[Any, Any] = flat if shape == (1,) else flat.reshape(length, *shape)
+    return result

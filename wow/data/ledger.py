@@ -106,7 +106,7 @@ def read_committed(root: Path, features: Features) -> pa.Table:
             continue
         expected = known + len(further)
         if entry.index != expected:
-            raise WowError(f"{root / JOURNAL}: continues with episode {entry.index} where {expected} is due; {path} is lost")
+            raise WowError(f"{root / JOURNAL}: starts at episode {entry.index}, not {expected}: {path} was lost")
         if size_of(files_of(root, entry.index, features)) != entry.bytes:
             break
         further.append(entry)
@@ -150,6 +150,7 @@ def _row(entry: Entry, features: Features) -> dict[str, Any]:
         "source": entry.source,
         "captions": list(entry.captions),
         "facts": json.dumps(entry.facts),
+        "bytes": entry.bytes,
     }
     for key in video_keys(features):
         row |= {
@@ -184,7 +185,7 @@ def _schema(features: Features) -> pa.Schema:
         kind = pa.list_(pa.list_(vector)) if features[key]["dtype"] == "video" else vector
         fields |= {f"stats/{key}/{name}": pa.list_(whole) if name == "count" else kind for name in STATISTICS}
     fields |= {"meta/episodes/chunk_index": whole, "meta/episodes/file_index": whole}
-    fields |= {"success": pa.bool_(), "source": text, "captions": pa.list_(text), "facts": text}
+    fields |= {"success": pa.bool_(), "source": text, "captions": pa.list_(text), "facts": text, "bytes": whole}
     return pa.schema(fields)
 
 

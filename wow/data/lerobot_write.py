@@ -15,8 +15,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -30,14 +30,14 @@ from wow.data.layout import (
     ACTION,
     BOOKKEEPING,
     EPISODES,
-    IMAGES,
     INFO,
     STATE,
     STATS,
     TASKS,
     Features,
+    cameras_in,
+    column_to_numpy,
     data_file,
-    features_of,
     info_json,
     video_file,
 )
@@ -55,8 +55,8 @@ from wow.data.ledger import (
     to_table,
     video_keys,
 )
-from wow.data.statistics import RunningSummary, image_summary, summary_to_statistics, vector_statistics, vector_summary
-from wow.data.video_file import Encoding, write_video
+from wow.data.stage import FRAMES, StagedEpisode, stage_episode
+from wow.data.statistics import RunningSummary, summary_to_statistics, vector_statistics
 from wow.types import Embodiment, Episode, Statistics, WowError
 
 STAGING = ".staging"
@@ -64,93 +64,6 @@ LOCK = "meta/.lock"
 SECONDS_BETWEEN_TABLES = 2.0
 SHARE_OF_TIME_FOR_TABLES = 0.05
 FRAMES_FOR_STATISTICS = 1_000_000
-
-
-@dataclass(frozen=True)
-class StagedEpisode:
-    """An episode encoded in a folder of its own, ready to be committed. Small: it travels between processes."""
-
-    directory: Path
-    length: int
-    fps: float
-    task: str
-    captions: tuple[str, ...]
-    source: str
-    success: bool | None
-    facts: Mapping[str, object]
-    features: Features
-    summaries: Mapping[str, Mapping[str, list[float]]]
-    embodiment: Embodiment
-
-
-def stage_episode(episode: Episode, directory: Path, encoding: Encoding | None = None) -> StagedEpisode:
-    """Encode an episode into `directory`, which is created. The costly part of writing; runs in any process.
-
-    Raises WowError for an episode that is not whole: lengths that differ, numbers that are not finite.
-    """
-    check_episode(episode)
-    facts = json.loads(_facts_json(episode))
-    fps = next((video.fps for video in episode.videos.values()), episode.embodiment.rate)
-    features = features_of(episode, fps)
-    directory.mkdir(parents=True, exist_ok=True)
-    summaries = {IMAGES + name: image_summary(video.frames) for name, video in episode.videos.items()}
-    for name, video in episode.videos.items():
-        write_video(directory / f"{IMAGES}{name}.mp4", video, encoding)
-    columns: dict[str, np.ndarray[Any, Any]] = dict(episode.signals)
-    for key, values in ((STATE, episode.states), (ACTION, episode.actions)):
-        if key in features and values is not None:
-            columns[key] = values
-            summaries[key] = vector_summary(values)
-    table = pa.table({key: _column(columns[key], features[key]) for key in features if key in columns})
-    pq.write_table(table, directory / "frames.parquet", compression="zstd")
-    return StagedEpisode(
-        directory, len(episode), fps, episode.task, tuple(episode.captions), episode.source, episode.success,
-        facts, features, summaries, replace(episode.embodiment, statistics={}),
-    )  # fmt: skip
-
-
-def check_episode(episode: Episode) -> None:
-    """Raise WowError where an episode is empty, its parts differ in length, or a state or action is not finite."""
-    length = len(episode)
-    if length == 0:
-        raise WowError("the episode has no frames")
-    for name, video in episode.videos.items():
-        if len(video) != length:
-            raise WowError(f"camera {name} has {len(video)} frames, the actions {length} rows; they must agree")
-    vectors = {ACTION: episode.actions} | ({} if episode.states is None else {STATE: episode.states})
-    for key, values in {**vectors, **episode.signals}.items():
-        if len(values) != length:
-            raise WowError(f"{key} has {len(values)} rows, the actions {length}; they must agree")
-    for key, values in vectors.items():
-        bad = np.argwhere(~np.isfinite(values))
-        if len(bad):
-            raise WowError(f"{key} is not a finite number at frame {bad[0][0]}, dimension {bad[0][1]}")
-    rates = {video.fps for video in episode.videos.values()}
-    if len(rates) > 1:
-        raise WowError(f"the cameras differ in frame rate: {sorted(rates)}; resample them to one")
-    if not episode.task.strip():
-        raise WowError("the episode has no task; give it an instruction")
-
-
-def _facts_json(episode: Episode) -> str:
-    try:
-        return json.dumps(dict(episode.facts), allow_nan=False)
-    except (TypeError, ValueError) as problem:
-        raise WowError(f"the episode's facts cannot be written as JSON ({problem})") from problem
-
-
-def _column(values: np.ndarray[Any, Any], feature: Mapping[str, Any]) -> pa.Array:
-    """Rows of numbers as an Arrow column: scalars, fixed-size lists, or nested lists for more dimensions."""
-    typed = np.ascontiguousarray(values, feature["dtype"])
-    column = pa.array(typed.reshape(-1))
-    shape = feature["shape"]
-    if shape == [1]:
-        return column
-    if len(shape) == 1:
-        return pa.FixedSizeListArray.from_arrays(column, shape[0])
-    for width in reversed(shape):
-        column = pa.ListArray.from_arrays(pa.array(np.arange(0, len(column) + 1, width), pa.int32()), column)
-    return column
 
 
 class DatasetWriter:
@@ -165,6 +78,7 @@ class DatasetWriter:
         self.root = root
         self.embodiment = replace(embodiment, statistics={})
         self.fps = fps
+        self._features: Features | None = None
         _refuse_foreign(root)
         (root / "meta" / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
         self._lock = _locked(root / LOCK)
@@ -175,12 +89,13 @@ class DatasetWriter:
             raise
 
     def _open(self) -> None:
-        self._features: Features | None = None
+        self._features = None
         self._summary = RunningSummary()
         self._tasks: dict[str, int] = {}
         self._pending: list[Entry] = []
         self._table: pa.Table | None = None
-        if (self.root / INFO).exists():
+        is_begun = (self.root / INFO).exists()
+        if is_begun:
             self._resume()
         self._facts = _facts_in(self._table)
         self._num_frames = int(self._table.column("length").to_numpy().sum()) if self._table is not None else 0
@@ -189,7 +104,7 @@ class DatasetWriter:
         shutil.rmtree(self.staging, ignore_errors=True)
         self._table_written = -float("inf")
         self._table_cost = 0.0
-        if self._features is not None:
+        if is_begun:
             self._write_table()
 
     def _resume(self) -> None:
@@ -222,9 +137,9 @@ class DatasetWriter:
         return len(self._facts)
 
     @property
-    def episode_facts(self) -> list[dict[str, object]]:
+    def episode_facts(self) -> Sequence[Mapping[str, object]]:
         """Per committed episode its facts, and `task`, `source`, `success`: what a resumed collector need not redo."""
-        return [dict(each) for each in self._facts]
+        return self._facts
 
     @property
     def staging(self) -> Path:
@@ -278,23 +193,24 @@ class DatasetWriter:
         if self._features is None:
             self._features = staged.features
             # The cameras are those of the videos, whatever the caller's card says.
-            self.embodiment = replace(self.embodiment, cameras=staged.embodiment.cameras or self.embodiment.cameras)
+            self.embodiment = replace(self.embodiment, cameras=cameras_in(staged.features))
             self._write_card({})
             self._write_info()
         elif staged.features != self._features:
             keys = staged.features.keys() | self._features.keys()
             odd = sorted(key for key in keys if staged.features.get(key) != self._features.get(key))
-            raise WowError(f"{self.root}: the episode differs from those before it in {', '.join(odd)}: {_shapes(staged.features, self._features, odd)}")
+            shapes = _shapes(staged.features, self._features, odd)
+            raise WowError(f"{self.root}: the episode differs from those before it in {', '.join(odd)}: {shapes}")
         return self._features
 
     def _write_frames(self, staged: StagedEpisode, index: int) -> None:
         if staged.task not in self._tasks:
             self._tasks[staged.task] = len(self._tasks)
             replace_file(self.root / TASKS, parquet_bytes(_tasks_table(self._tasks)))
-        table = pq.read_table(staged.directory / "frames.parquet")
+        table = pq.read_table(staged.directory / FRAMES)
         frame = np.arange(staged.length)
-        bookkeeping = {
-            "timestamp": (frame / self.fps).astype(np.float32),
+        bookkeeping: dict[str, np.ndarray[Any, Any]] = {
+            "timestamp": frame / self.fps,
             "frame_index": frame,
             "episode_index": np.full_like(frame, index),
             "index": frame + self._num_frames,
@@ -309,7 +225,7 @@ class DatasetWriter:
         os.replace(temporary, target)
 
     def _write_table(self, exact: bool = False) -> None:
-        """Replace the tables that LeRobot reads. Episodes before totals: a reader in between finds no more than exists."""
+        """Replace the tables that LeRobot reads; totals last, so that they never promise more than there is."""
         assert self._features is not None
         began = time.monotonic()
         parts = [part for part in (self._table, to_table(self._pending, self._features)) if part is not None]
@@ -317,10 +233,10 @@ class DatasetWriter:
         self._pending = []
         replace_file(self.root / EPISODES, parquet_bytes(self._table))
         summaries = self._summary.result()
-        stats = {
-            key: {name: as_lerobot(name, value, self._features[key]["dtype"] == "video") for name, value in each.items()}
-            for key, each in summaries.items()
-        }
+        stats: dict[str, dict[str, list[Any]]] = {}
+        for key, each in summaries.items():
+            is_image = self._features[key]["dtype"] == "video"
+            stats[key] = {name: as_lerobot(name, value, is_image) for name, value in each.items()}
         vectors = {key: summary_to_statistics(summaries[key]) for key in (ACTION, STATE) if key in summaries}
         if exact and vectors:
             vectors = self._exact_statistics(list(vectors))
@@ -366,18 +282,6 @@ class DatasetWriter:
         replace_file(self.root / INFO, json.dumps(info, indent=4).encode())
 
 
-def column_to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """A parquet column as an array [T, *shape]; [T] where the shape is [1]."""
-    values = column.combine_chunks()
-    length = len(values)
-    while pa.types.is_nested(values.type):
-        values = values.flatten()
-    flat = values.to_numpy(zero_copy_only=False)
-    shape = tuple(feature.get("shape") or (1,))
-    result: np.ndarray[Any, Any] = flat if shape == (1,) else flat.reshape(length, *shape)
-    return result
-
-
 def _facts_of(facts: Mapping[str, object], task: str, source: str, success: bool | None) -> dict[str, object]:
     return {**facts, "task": task, "source": source, "success": success}
 
@@ -420,7 +324,8 @@ def _refuse_foreign(root: Path) -> None:
         return
     if (root / INFO).exists() and not (root / CARD).exists():
         raise WowError(f"{root}: a dataset that wow did not write; `wow data import {root} --out NEW` makes one of it")
-    strangers = [path.name for path in root.iterdir() if path.name not in ("meta", "data", "videos", STAGING)]
+    ours = ("meta", "data", "videos", ".", "staged-")
+    strangers = [path.name for path in root.iterdir() if not path.name.startswith(ours)]
     if strangers and not (root / INFO).exists():
         raise WowError(f"{root}: holds other files ({strangers[0]}); name a new or empty folder for the dataset")
 
@@ -432,7 +337,8 @@ def _locked(path: Path) -> IO[bytes]:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise WowError(f"{path.parent.parent}: another process is writing this dataset; wait or name a new folder") from None
+        root = path.parent.parent
+        raise WowError(f"{root}: another process is writing this dataset; wait, or name a new folder") from None
     return file
 
 

@@ -47,7 +47,7 @@ def vector_summary(values: NDArray[np.generic]) -> dict[str, list[float]]:
 
 
 def image_summary(frames: UInt8) -> dict[str, list[float]]:
-    """LeRobot's statistics of frames [T, H, W, 3]: three numbers in [0, 1] each, from a few frames and every 2nd pixel."""
+    """LeRobot's statistics of frames [T, H, W, 3]: three numbers in [0, 1] each, of some frames and pixels."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, IMAGES_SAMPLED).round().astype(int))
     pixels = frames[chosen, ::2, ::2].reshape(-1, 3)
     summary = vector_summary(pixels / np.float32(255))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Self
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
 
 from wow.types import UInt8, Video, WowError
 
@@ -60,6 +61,18 @@ def _rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
+@dataclass(frozen=True)
+class _Contents:
+    """stamps: when each frame is shown, in order, in the stream's unit of time. keyframes: their indices, in order."""
+
+    stamps: NDArray[np.int64]
+    keyframes: NDArray[np.int64]
+
+
+FILES_REMEMBERED = 8192
+_known_contents: dict[tuple[str, int, int], _Contents] = {}
+
+
 class VideoFile:
     """An open mp4 whose frames are read by index, in any order. Use as a context manager.
 
@@ -79,18 +92,36 @@ class VideoFile:
             self._stream = self._container.streams.video[0]
             # Windows are short: frame threads would add latency and, across loader processes, contention.
             self._stream.thread_type = "NONE"
-            self._index()
+            self._contents = self._table_of_contents()
         except WowError:
             self._container.close()
             raise
+        self._stamps = self._contents.stamps
+        self._keyframes = self._contents.keyframes
         self._decoder: Iterator[av.VideoFrame] | None = None
         self._position = 0
+        # One for all frames: making one for each costs as much as the conversion.
+        self._reformatter = VideoReformatter()
 
-    def _index(self) -> None:
+    def _table_of_contents(self) -> _Contents:
+        """Where the frames are; remembered, since finding out reads the whole file."""
+        file = self.path.stat()
+        key = (str(self.path), file.st_mtime_ns, file.st_size)
+        known = _known_contents.get(key)
+        if known is None:
+            known = self._read_contents()
+            while len(_known_contents) >= FILES_REMEMBERED:
+                _known_contents.pop(next(iter(_known_contents)), None)
+            _known_contents[key] = known
+        return known
+
+    def _read_contents(self) -> _Contents:
         stamps: list[int] = []
         keyframes: list[int] = []
+        found = 0
         with _reading(self.path):
             for packet in self._container.demux(self._stream):
+                found += packet.size > 0
                 if packet.pts is None or packet.is_discard:
                     continue
                 stamps.append(packet.pts)
@@ -99,11 +130,10 @@ class VideoFile:
         if not stamps:
             raise WowError(f"{self.path}: the video holds no frames")
         promised = self._stream.frames
-        if promised > len(stamps):
-            raise WowError(f"{self.path}: the video is cut off after {len(stamps)} of {promised} frames")
-        self._stamps = sorted(stamps)
-        self._position_of = {stamp: position for position, stamp in enumerate(self._stamps)}
-        self._keyframes = sorted(self._position_of[stamp] for stamp in keyframes) or [0]
+        if promised > found:
+            raise WowError(f"{self.path}: the video is cut off after {found} of {promised} frames")
+        shown = np.unique(np.asarray(stamps, np.int64))
+        return _Contents(shown, np.searchsorted(shown, np.unique(keyframes)) if keyframes else np.zeros(1, np.int64))
 
     def __enter__(self) -> Self:
         return self
@@ -141,9 +171,7 @@ class VideoFile:
         base = self._stream.time_base
         assert base is not None
         stamp = round(seconds / float(base))
-        after = bisect_left(self._stamps, stamp)
-        around = [position for position in (after - 1, after) if 0 <= position < len(self._stamps)]
-        return min(around, key=lambda position: abs(self._stamps[position] - stamp))
+        return int(np.abs(self._stamps - stamp).argmin())
 
     def frames(self, indices: Sequence[int]) -> UInt8:
         """The frames at `indices`, in that order, repeats allowed: uint8 [N, H, W, 3] RGB."""
@@ -159,22 +187,20 @@ class VideoFile:
 
     def _decode(self, index: int) -> UInt8:
         """Decode up to frame `index`: onward from where we are when that is no detour, else from its keyframe."""
-        keyframe = self._keyframes[max(bisect_left(self._keyframes, index + 1) - 1, 0)]
+        keyframe = int(self._keyframes[max(int(np.searchsorted(self._keyframes, index, side="right")) - 1, 0)])
         if self._decoder is None or index < self._position or keyframe > self._position:
-            if self._decoder is not None or keyframe > 0 or self._position > 0:
-                self._container.seek(self._stamps[keyframe], stream=self._stream, backward=True, any_frame=False)
-            else:
-                self._container.seek(self._stamps[0], stream=self._stream, backward=True)
+            self._container.seek(int(self._stamps[keyframe]), stream=self._stream, backward=True)
             self._decoder = self._container.decode(self._stream)
         for frame in self._decoder:
-            position = self._position_of.get(frame.pts if frame.pts is not None else -1)
-            if position is None:
+            if frame.pts is None or frame.pts < self._stamps[index]:
                 continue
-            self._position = position + 1
-            if position == index:
-                return frame.to_ndarray(format="rgb24")
-            if position > index:
-                break
+            self._position = index + 1
+            if frame.pts == self._stamps[index]:
+                picture: UInt8 = (
+                    self._reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+                )
+                return picture
+            break
         self._decoder = None
         raise WowError(f"{self.path}: frame {index} of {len(self)} cannot be decoded; the file is damaged")
 

@@ -48,12 +48,13 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(config.width, config.width)
 
     def forward(self, x: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b l d"]:
-        b, l, _ = x.shape
+        b, length, _ = x.shape
         q, k, v = (
-            project(x).view(b, l, self.num_heads, -1).transpose(1, 2) for project in (self.query, self.key, self.value)
+            project(x).view(b, length, self.num_heads, -1).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
         )
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
-        mixed: Tensor = self.out(attended.transpose(1, 2).reshape(b, l, -1))
+        mixed: Tensor = self.out(attended.transpose(1, 2).reshape(b, length, -1))
         return mixed
 
 
@@ -96,7 +97,9 @@ class TextEncoder(nn.Module):
             encoder.load_state_dict(dict(tensors), assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
-            raise WowError(f"these text encoder weights do not fit their configuration ({reason}); run `wow doctor`") from None
+            raise WowError(
+                f"text encoder weights do not fit their configuration ({reason}); run `wow doctor`"
+            ) from None
         return encoder.requires_grad_(False)
 
     def forward(self, token_ids: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b l d"]:
@@ -105,7 +108,7 @@ class TextEncoder(nn.Module):
         l is at most `config.max_positions`, and every row has at least one real token.
         """
         # Sentence pairs would use token type 1; a single sentence is all type 0.
-        x = self.words(token_ids) + self.positions.weight[: token_ids.shape[1]] + self.token_types.weight[0]
+        x: Tensor = self.words(token_ids) + self.positions.weight[: token_ids.shape[1]] + self.token_types.weight[0]
         x = self.norm(x)
         for block in self.blocks:
             x = block(x, mask)
@@ -113,8 +116,9 @@ class TextEncoder(nn.Module):
 
 
 def _table(num_rows: int, width: int) -> nn.Embedding:
-    """Zeros until the weights come: normal noise on the meta device would load torch's compiler, which takes a second."""
-    return nn.Embedding.from_pretrained(torch.zeros(num_rows, width))
+    """Zeros until the weights come: normal noise on the meta device would load torch's compiler, for a second."""
+    table: nn.Embedding = nn.Embedding.from_pretrained(torch.zeros(num_rows, width))  # type: ignore[no-untyped-call]
+    return table
 
 
 class TextConditioner:
@@ -133,9 +137,7 @@ class TextConditioner:
         self.encoder.to(device)
         return self
 
-    def tokenize(
-        self, texts: Sequence[str], max_tokens: int = 64
-    ) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
+    def tokenize(self, texts: Sequence[str], max_tokens: int = 64) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
         """Token ids and the mask of real tokens, padded to the longest text; l counts the marks of start and end.
 
         A text of more than `max_tokens` tokens loses its end, but keeps the end mark. Raises ValueError where there is
@@ -154,15 +156,13 @@ class TextConditioner:
         return token_ids.to(device), mask.to(device)
 
     @torch.no_grad()  # and not inference_mode: training reads these vectors inside its own graph
-    def encode(
-        self, texts: Sequence[str], max_tokens: int = 64
-    ) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"]]:
+    def encode(self, texts: Sequence[str], max_tokens: int = 64) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"]]:
         """One vector for every token, zero at padding, and the mask of real tokens. See `tokenize` for l and errors."""
         token_ids, mask = self.tokenize(texts, max_tokens)
         return self.encoder(token_ids, mask) * mask[..., None], mask
 
     @torch.no_grad()
     def sentence_embedding(self, texts: Sequence[str], max_tokens: int = 256) -> Float[Tensor, "b d"]:
-        """One vector of length 1 for every text: the mean over its tokens. Their dot product is how alike two texts are."""
+        """One vector of length 1 for every text, the mean over its tokens; their dot product is how alike texts are."""
         tokens, mask = self.encode(texts, max_tokens)
         return F.normalize(tokens.sum(1) / mask.sum(1, keepdim=True), dim=-1)

@@ -42,13 +42,18 @@ def join() -> World:
     """The group that torchrun's environment describes, or a world of one. GPUs are used where there are any."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    here = device()
+    cuda = here.type == "cuda"
     if cuda:
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(here)
     if size > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if cuda else "gloo", rank=rank, world_size=size)
-    return World(rank, size, device)
+    return World(rank, size, here)
+
+
+def device() -> torch.device:
+    """Where this process computes."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def leave() -> None:

@@ -42,10 +42,20 @@ class TextTable:
         return tokens, mask
 
 
+def codec_hash(codec: Codec) -> str:
+    """A hash of the codec's weights: latents of codecs with the same hash are the same."""
+    digest = hashlib.sha256()
+    for name, value in sorted(codec.state_dict().items()):
+        if value.is_floating_point():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 @torch.no_grad()
-def encode_frames(codec: Codec, codec_hash: str, clips: Clips, cache: Path, on_done: OnDone) -> NDArray[np.float16]:
+def encode_frames(codec: Codec, clips: Clips, cache: Path, on_done: OnDone) -> NDArray[np.float16]:
     """The latent of every frame, float16 [N, c, h, w]; from `cache` when this codec has seen these frames before."""
-    stamp = f"{codec_hash[:16]}-{len(clips.frames)}-{hashlib.sha256(clips.start.tobytes()).hexdigest()[:8]}"
+    stamp = f"{codec_hash(codec)[:16]}-{len(clips.frames)}-{hashlib.sha256(clips.start.tobytes()).hexdigest()[:8]}"
     path = cache / f"latents-{stamp}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wow.imagine.actions import ActionScale, between_frames
+from wow.data.embodiment import embodiment_to_json
+from wow.imagine.actions import ActionScale, between_frames, scale_of
 from wow.imagine.flow import interpolate
 from wow.imagine.sampler import SamplingOptions, sample
 from wow.models.codec import Codec
 from wow.models.dit import Conditions, DiT, DiTConfig
-from wow.train.codec import to_uint8
-from wow.train.latents import TextTable
+from wow.models.text import TextConditioner
+from wow.train.codec import to_tensor, to_uint8
+from wow.train.latents import TextTable, encode_frames, encode_texts
 from wow.train.loop import TrainConfig
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
+
+OnDone = Callable[[str, int, int], None]
 
 LONGEST_SHORT_TEXT = 16
 """Words in the longest short instruction; dense captions have more."""
@@ -111,6 +117,19 @@ class WorldObjective:
         loss = (per_clip / level.clamp_min(0.3).square()).mean()
         return loss, {"latent_error": per_clip.detach().mean()}
 
+    def about(self) -> dict[str, Any]:
+        """What the weights need to be used again, as JSON values."""
+        random = np.random.default_rng(0)
+        whole = replace(self.run, free_pace=0.0)
+        pace = float(np.mean([draw_window(self.clips, whole, random).seconds for _ in range(2000)]))
+        return {
+            "model": asdict(self.run.model),
+            "action_scale": asdict(self.scale),
+            "embodiment": embodiment_to_json(self.clips.embodiment),
+            "typical_seconds": pace,
+            "size": int(self.clips.frames.shape[1]),
+        }
+
     @torch.no_grad()
     def preview(self, network: nn.Module) -> UInt8:
         """For six episodes: the imagined film strip above the true one."""
@@ -126,7 +145,7 @@ class WorldObjective:
             network, noise.to(device), clean[:, :1].to(device), conditions.map(lambda x: x.to(device)), SamplingOptions()
         )
         truth = [self.clips.frames[w.rows] for w in windows]
-        context = torch.from_numpy(np.stack([t[0] for t in truth])).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        context = to_tensor(np.stack([video[0] for video in truth]))
         imagined = to_uint8(self.codec.decode(drawn.float(), context.to(device)))
         network.train()
         shown = np.linspace(0, clean.shape[1] - 1, 9).round().astype(int)
@@ -163,6 +182,23 @@ class WorldObjective:
         short, dense = self._short[episode], self._dense[episode]
         options = short if short and (not dense or random.random() < self.run.short_texts) else dense
         return options[int(random.integers(len(options)))]
+
+
+def prepare_world(
+    run: WorldRun, clips: Clips, codec: Codec, conditioner: TextConditioner, cache: Path, on_done: OnDone
+) -> WorldObjective:
+    """The objective with its latents and texts computed or found in `cache`; the model takes its sizes from the data.
+
+    on_done: what is being prepared ("latents", "texts"), how many are done, and of how many.
+    """
+    latents = encode_frames(codec, clips, cache, lambda done, total: on_done("latents", done, total))
+    every_text = [text for texts in clips.texts for text in texts]
+    texts = encode_texts(conditioner, every_text, cache, lambda done, total: on_done("texts", done, total))
+    model = replace(
+        run.model, grid=latents.shape[2], latent_channels=latents.shape[1], action_width=clips.actions.shape[1]
+    )
+    scale = scale_of(clips.actions, clips.embodiment)
+    return WorldObjective(replace(run, model=model), clips, latents, texts, scale, codec)
 
 
 def _window_of(clips: Clips, episode: int, run: WorldRun) -> Window:

@@ -1,0 +1,82 @@
+"""What imagining costs: the arithmetic that is counted is the arithmetic that is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from wow.bench.cost import Cost, flop_counter, matrix_rate, measure_cost, with_cold_command
+from wow.bench.samples import Clip
+from wow.types import Float32, UInt8, WowError
+
+
+class Multiplier:
+    """Multiplies two matrices of side 256 for each frame, and imagines nothing."""
+
+    name = "multiplier"
+
+    def imagine(
+        self,
+        contexts: Sequence[UInt8],
+        prompts: Sequence[str | None],
+        actions: Sequence[Float32] | None,
+        seconds: Sequence[float] | None,
+        num_frames: int,
+        seed: int,
+    ) -> list[UInt8]:
+        matrix = torch.ones(256, 256)
+        for _ in range(num_frames):
+            torch.mm(matrix, matrix)
+        return [np.repeat(context[None], num_frames, axis=0) for context in contexts]
+
+
+@pytest.fixture
+def clip() -> Clip:
+    frames = np.zeros((5, 16, 16, 3), dtype=np.uint8)
+    return Clip("0", "wait", "wait", "expert", frames, np.zeros((4, 7), dtype=np.float32), 0.1)
+
+
+def test_a_system_of_known_arithmetic(clip: Clip) -> None:
+    cost = measure_cost(Multiplier(), clip, repeats=2)
+    assert cost.flops == 5 * 2 * 256**3
+    assert len(cost.seconds) == 2 and cost.num_frames == 5
+    assert cost.share_of_matrix_rate == cost.flops / min(cost.seconds) / cost.matrix_flops_per_second
+
+
+def test_attention_counts_as_its_two_products() -> None:
+    heads, words, width = 4, 32, 16
+    query = torch.rand(2, heads, words, width)
+    with torch.no_grad(), flop_counter() as counter:
+        scaled_dot_product_attention(query, query, query)
+    assert counter.get_total_flops() == 2 * (2 * 2 * heads * words * words * width)
+
+
+def test_masked_attention_counts_as_much() -> None:
+    query = torch.rand(2, 4, 32, 16)
+    mask = torch.ones(2, 1, 32, 32, dtype=torch.bool)
+    with torch.no_grad(), flop_counter() as counter:
+        scaled_dot_product_attention(query, query, query, attn_mask=mask)
+    assert counter.get_total_flops() == 2 * (2 * 2 * 4 * 32 * 32 * 16)
+
+
+def test_the_matrix_rate_is_a_rate() -> None:
+    assert 1e8 < matrix_rate(repeats=2) < 1e15
+
+
+def test_a_command_is_timed_and_its_memory_seen() -> None:
+    cost = Cost(5, 1, (1.0,), 1e9, 1e10)
+    hungry = [sys.executable, "-c", "import time; held = b'x' * 200_000_000; time.sleep(0.1)"]
+    cost = with_cold_command(cost, hungry, repeats=2)
+    assert len(cost.cold_seconds) == 2 and min(cost.cold_seconds) > 0.1
+    assert 200e6 < max(cost.cold_bytes) < 400e6
+
+
+def test_a_command_that_fails_is_one_sentence() -> None:
+    cost = Cost(5, 1, (1.0,), 1e9, 1e10)
+    with pytest.raises(WowError, match="no such thing"):
+        with_cold_command(cost, [sys.executable, "-c", "raise SystemExit('no such thing')"], repeats=1)

@@ -1,0 +1,100 @@
+"""Flow and sampler against what is known exactly: the straight path and a perfect denoiser."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from wow.imagine.flow import interpolate, step_times, velocity
+from wow.imagine.sampler import SamplingOptions, sample
+from wow.models.dit import Conditions
+
+
+def conditions(has_text: bool) -> Conditions:
+    flag = torch.tensor([has_text])
+    none = torch.tensor([False])
+    return Conditions(
+        text=torch.zeros(1, 1, 4), text_mask=torch.ones(1, 1, dtype=torch.bool), has_text=flag,
+        actions=torch.zeros(1, 2, 7), has_actions=none, seconds=torch.zeros(1), has_seconds=none,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ends() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, 3, 4, 2, 2, generator=generator), torch.randn(1, 3, 4, 2, 2, generator=generator)
+
+
+def test_the_path_runs_from_clean_to_noise(ends: tuple[torch.Tensor, torch.Tensor]) -> None:
+    clean, noise = ends
+    assert torch.equal(interpolate(clean, noise, torch.zeros(1, 3)), clean)
+    assert torch.equal(interpolate(clean, noise, torch.ones(1, 3)), noise)
+
+
+@pytest.mark.parametrize("time", [0.1, 0.5, 0.9])
+def test_velocity_is_noise_minus_clean_everywhere(ends: tuple[torch.Tensor, torch.Tensor], time: float) -> None:
+    clean, noise = ends
+    point = interpolate(clean, noise, torch.full((1, 3), time))
+    assert torch.allclose(velocity(point, clean, time), noise - clean, atol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0, 5.0])
+def test_times_fall_from_one_to_zero(shift: float) -> None:
+    times = step_times(7, shift)
+    assert times[0] == 1.0 and times[-1] == 0.0 and bool((times.diff() < 0).all())
+
+
+@pytest.mark.parametrize("steps", [1, 4, 50])
+def test_a_perfect_denoiser_leads_back_to_the_clean_latent(
+    ends: tuple[torch.Tensor, torch.Tensor], steps: int
+) -> None:
+    clean, noise = ends
+    options = SamplingOptions(num_inference_steps=steps, guidance_scale=1.0)
+    drawn = sample(lambda point, time, given: clean, noise, clean[:, :1], conditions(False), options)
+    assert torch.allclose(drawn, clean, atol=1e-5)
+
+
+def test_euler_follows_the_known_flow_between_two_points(ends: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """For data that are one of two points, the posterior mean is known; many steps must end at one of them."""
+    first = ends[0]
+    second = -first
+
+    def posterior_mean(point: torch.Tensor, time: torch.Tensor, given: Conditions) -> torch.Tensor:
+        at = max(float(time.max()), 1e-3)
+        closeness = ((1 - at) * (point * first)[:, 1:].sum() * 2) / at**2
+        share = torch.sigmoid(closeness)
+        return share * first + (1 - share) * second
+
+    options = SamplingOptions(num_inference_steps=200, guidance_scale=1.0, shift=1.0)
+    drawn = sample(posterior_mean, ends[1], first[:, :1], conditions(False), options)[:, 1:]
+    distance = min((drawn - first[:, 1:]).abs().max(), (drawn - second[:, 1:]).abs().max())
+    assert distance < 1e-2
+
+
+def test_context_frames_come_back_untouched(ends: tuple[torch.Tensor, torch.Tensor]) -> None:
+    clean, noise = ends
+    drawn = sample(lambda p, t, c: p * 0.5, noise, clean[:, :2], conditions(True), SamplingOptions())
+    assert torch.equal(drawn[:, :2], clean[:, :2])
+
+
+def test_the_network_is_told_that_context_is_clean(ends: tuple[torch.Tensor, torch.Tensor]) -> None:
+    clean, noise = ends
+    times = []
+
+    def watch(point: torch.Tensor, time: torch.Tensor, given: Conditions) -> torch.Tensor:
+        times.append(time.clone())
+        return point
+
+    sample(watch, noise, clean[:, :1], conditions(False), SamplingOptions(num_inference_steps=3))
+    assert all(float(time[0, 0]) == 0.0 for time in times) and float(times[0][0, 1]) == 1.0
+
+
+def test_guidance_moves_away_from_the_answer_without_text(ends: tuple[torch.Tensor, torch.Tensor]) -> None:
+    clean, noise = ends
+
+    def answer(point: torch.Tensor, time: torch.Tensor, given: Conditions) -> torch.Tensor:
+        return given.has_text.float()[:, None, None, None, None].expand_as(point)
+
+    options = SamplingOptions(num_inference_steps=1, guidance_scale=3.0)
+    drawn = sample(answer, noise, clean[:, :1], conditions(True), options)
+    assert torch.allclose(drawn[:, 1:], torch.full_like(drawn[:, 1:], 3.0))

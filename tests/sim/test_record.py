@@ -1,0 +1,98 @@
+"""Recorded episodes say what happened: actions by the card, the raw actions that made them, and who acted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from wow.sim.metaworld import MetaWorld
+from wow.sim.plan import jobs, named_tasks, siblings
+from wow.sim.record import Job, RecordingOptions, record
+from wow.types import Episode, WowError
+
+OPTIONS = RecordingOptions(size=48, segmentation=True)
+BUTTON = Job("button-press", "button-press", "expert", 4)
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[MetaWorld]:
+    made = MetaWorld("button-press", cameras=(), size=48)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def episode(environment: MetaWorld) -> Episode:
+    return record(environment, BUTTON, OPTIONS)
+
+
+def test_the_expert_succeeds_and_the_episode_ends_soon_after(episode: Episode) -> None:
+    assert episode.success
+    assert episode.facts["success_step"] + 10 <= episode.facts["control_steps"] <= episode.facts["success_step"] + 16
+
+
+def test_every_part_has_one_row_per_frame(episode: Episode) -> None:
+    assert {len(episode.videos["front"]), len(episode.actions), len(episode.states)} == {len(episode)}
+    assert {len(signal) for signal in episode.signals.values()} == {len(episode)}
+    assert episode.signals["sim.segmentation"].shape == (len(episode), 48 * 48)
+
+
+def test_raw_actions_replay_to_the_same_last_frame(environment: MetaWorld, episode: Episode) -> None:
+    environment.reset(seed=BUTTON.seed)
+    for action in episode.signals["sim.raw_actions"][:-1].reshape(-1, 4).astype(np.float64):
+        environment.advance(action)
+    # Stored as float32: close, and the picture the same.
+    assert np.allclose(environment.truth().hand, episode.signals["sim.hand"][-1], atol=1e-4)
+    difference = np.abs(environment.picture().astype(int) - episode.videos["front"].frames[-1])
+    assert difference.mean() < 0.5
+
+
+def test_actions_add_up_to_how_far_the_target_moved(environment: MetaWorld, episode: Episode) -> None:
+    environment.reset(seed=BUTTON.seed)
+    start = environment.target
+    for action in episode.signals["sim.raw_actions"][:-1].reshape(-1, 4).astype(np.float64):
+        environment.advance(action)
+    assert np.allclose(episode.actions[:, :3].sum(axis=0), environment.target - start, atol=1e-5)
+
+
+def test_actions_keep_the_card(episode: Episode) -> None:
+    low = np.array([dim.low for dim in episode.embodiment.action])
+    high = np.array([dim.high for dim in episode.embodiment.action])
+    assert (episode.actions >= low - 1e-6).all() and (episode.actions <= high + 1e-6).all()
+    assert not episode.actions[:, 3:6].any(), "Meta-World's wrist never turns"
+
+
+@pytest.mark.parametrize("source", ["near_success", "random"])
+def test_other_sources_act_differently_and_repeatably(environment: MetaWorld, episode: Episode, source: str) -> None:
+    job = Job("button-press", "button-press", source, 4)
+    first, second = record(environment, job, OPTIONS), record(environment, job, OPTIONS)
+    assert np.array_equal(first.videos["front"].frames, second.videos["front"].frames)
+    assert first.actions.shape != episode.actions.shape or not np.allclose(first.actions, episode.actions)
+    assert first.source == source
+
+
+def test_siblings_share_the_first_picture_and_not_the_last() -> None:
+    options = RecordingOptions(size=48)
+    environment = MetaWorld("faucet-open", cameras=(), size=48)
+    opened = record(environment, Job("faucet-open", "faucet-open", "expert", 2), options)
+    closed = record(environment, Job("faucet-open", "faucet-close", "expert", 2), options)
+    environment.close()
+    first, last = (np.abs(opened.videos["front"].frames[i].astype(int) - closed.videos["front"].frames[i]) for i in (0, -1))
+    assert first.max() == 0 and last.max() > 50
+    assert opened.task != closed.task and closed.success is None
+
+
+def test_a_collection_is_the_same_each_time_and_named_by_task() -> None:
+    assert list(jobs(["reach"], 3, "expert", 10)) == list(jobs(["reach"], 3, "expert", 10))
+    assert [job.seed for job in jobs(["reach"], 3, "expert", 10)] == [10, 11, 12]
+    assert len(named_tasks("all")) == 50
+    assert named_tasks("reach-v3,push") == ("reach", "push")
+    assert set(siblings("push")) == {"reach", "pick-place"}
+
+
+@pytest.mark.parametrize("words", ["", "reech", "reach,,nothing-like-this"])
+def test_bad_task_lists_are_refused(words: str) -> None:
+    with pytest.raises(WowError):
+        named_tasks(words)

@@ -1,0 +1,114 @@
+"""Dimension 5: what imagining costs. Time, memory, arithmetic, and how much of the machine's own rate it reaches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from wow.bench.samples import Clip
+from wow.bench.system import Imaginer
+from wow.types import WowError
+
+MATRIX_SIDE = 1024
+Words = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The price of one video of `num_frames` frames, imagined alone.
+
+    seconds: one number for each timed call of a loaded system. flops: multiplications and additions of one call, a
+    fused one counted as two. matrix_flops_per_second: what float32 matrix products of side 1024 reach here with the
+    same threads. cold_seconds, cold_bytes: a whole command from its start, and its peak resident memory; None where no
+    command was given.
+    """
+
+    num_frames: int
+    threads: int
+    seconds: tuple[float, ...]
+    flops: float
+    matrix_flops_per_second: float
+    cold_seconds: tuple[float, ...] = ()
+    cold_bytes: tuple[float, ...] = ()
+
+    @property
+    def share_of_matrix_rate(self) -> float:
+        """Of the fastest call and the fastest product: both are what the machine does when nobody else uses it."""
+        return self.flops / min(self.seconds) / self.matrix_flops_per_second
+
+
+def measure_cost(system: Imaginer, clip: Clip, repeats: int = 5) -> Cost:
+    """Time and arithmetic of a loaded system. The first call only warms it up; the matrix rate is taken in between."""
+    num_frames = len(clip.frames)
+
+    def once() -> None:
+        system.imagine([clip.frames[0]], [clip.prompt], None, None, num_frames, 0)
+
+    once()
+    rates, seconds = [matrix_rate()], []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        once()
+        seconds.append(time.perf_counter() - began)
+        rates.append(matrix_rate())
+    counter = flop_counter()
+    with counter:
+        once()
+    return Cost(num_frames, torch.get_num_threads(), tuple(seconds), float(counter.get_total_flops()), max(rates))
+
+
+def matrix_rate(repeats: int = 4) -> float:
+    """Operations per second of float32 matrix products on this machine's CPU now: the best of several."""
+    one, other = torch.rand(MATRIX_SIDE, MATRIX_SIDE), torch.rand(MATRIX_SIDE, MATRIX_SIDE)
+    best = float("inf")
+    for _ in range(repeats):
+        began = time.perf_counter()
+        torch.mm(one, other)
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * MATRIX_SIDE**3 / best
+
+
+def flop_counter() -> FlopCounterMode:
+    """Counts what torch counts, and attention as a CPU computes it, which torch leaves out."""
+    on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return FlopCounterMode(display=False, custom_mapping={on_cpu: _attention_flops})
+
+
+def _attention_flops(query: Words, key: Words, value: Words, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    return count
+
+
+def with_cold_command(cost: Cost, command: Sequence[str], repeats: int = 3) -> Cost:
+    """The cost with time and peak memory of a command from its start to its end. Raises WowError where it fails.
+
+    `{out}` in the command becomes a fresh folder each time.
+    """
+    runs = [_run(command) for _ in range(repeats)]
+    return replace(
+        cost, cold_seconds=tuple(seconds for seconds, _ in runs), cold_bytes=tuple(memory for _, memory in runs)
+    )
+
+
+def _run(command: Sequence[str]) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        words = [word.replace("{out}", str(Path(folder) / "out")) for word in command]
+        with open(Path(folder) / "stderr", "wb") as complaints:
+            began = time.perf_counter()
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=complaints)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            lines = (Path(folder) / "stderr").read_text(errors="replace").strip().splitlines()
+            raise WowError(f"{' '.join(words[:6])} … failed: {lines[-1] if lines else process.returncode}")
+    return seconds, usage.ru_maxrss * 1024.0

@@ -1,0 +1,140 @@
+"""Dimension 3: does the video follow the instruction? One first frame, several instructions, several real outcomes.
+
+Tasks that share a scene (reach, push, pick-place) were each attempted from the same reset. The imagined last frame has
+to be closest to what really came of its own instruction. The distance is the mean squared error of pixels: where the
+outcomes do not differ it adds the same to all of them, so the choice is made where they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wow.bench.metrics import psnr
+from wow.bench.samples import EpisodeStore, clip_of, reset_of, task_of
+from wow.bench.system import Imaginer
+from wow.types import UInt8, WowError
+
+TRAINED, HELD_OUT = "trained wording", "held-out paraphrase"
+SAME_FRAME = 30.0
+"""PSNR above which two first frames count as the same picture [dB]. Video compression leaves 35 and more."""
+SAME_OUTCOME = 40.0
+"""PSNR above which two outcomes cannot be told apart through video compression [dB]."""
+
+
+@dataclass(frozen=True)
+class SiblingSet:
+    """One reset, attempted by K experts. numbers: their episodes. key: scene and seed."""
+
+    key: str
+    scene: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MatchedClips:
+    """One first frame uint8 [H, W, 3], K instructions and the K frames [K, H, W, 3] in which they really end.
+
+    held_out: for each instruction a wording that training never had, None where there is none.
+    """
+
+    key: str
+    scene: str
+    first_frame: UInt8
+    tasks: tuple[str, ...]
+    instructions: tuple[str, ...]
+    held_out: tuple[str | None, ...]
+    final_frames: UInt8
+
+
+@dataclass(frozen=True)
+class InstructionRecord:
+    """Whether an imagined last frame is closest to the right outcome.
+
+    chosen: the task whose outcome is closest. separation: PSNR between the right outcome and the one most like it [dB].
+    """
+
+    key: str
+    scene: str
+    task: str
+    wording: str
+    chosen: str
+    separation: float
+
+    @property
+    def is_right(self) -> bool:
+        return self.chosen == self.task
+
+    @property
+    def is_decidable(self) -> bool:
+        """Whether the right outcome looks different from all others at all."""
+        return self.separation < SAME_OUTCOME
+
+
+def sibling_sets(store: EpisodeStore, per_scene: int) -> list[SiblingSet]:
+    """The resets that experts of at least two tasks attempted, at most `per_scene` of each scene."""
+    attempts: dict[tuple[str, int], dict[str, int]] = {}
+    for number, record in enumerate(store.records):
+        reset = reset_of(record)
+        if reset is not None and record.source == "expert" and record.success is not False:
+            attempts.setdefault(reset, {})[task_of(record)] = number
+    sets: dict[str, list[SiblingSet]] = {}
+    for (scene, seed), by_task in sorted(attempts.items()):
+        if len(by_task) > 1:
+            numbers = tuple(by_task[task] for task in sorted(by_task))
+            sets.setdefault(scene, []).append(SiblingSet(f"{scene}:{seed}", scene, numbers))
+    return [found for scene in sorted(sets) for found in sets[scene][:per_scene]]
+
+
+def matched_clips(
+    store: EpisodeStore, siblings: SiblingSet, num_frames: int, camera: str, held_out: Mapping[str, str]
+) -> MatchedClips:
+    """The frames and words of a set. held_out: by task name. Raises WowError where the first frames differ."""
+    clips = [clip_of(store.episode(number), str(number), num_frames, camera) for number in siblings.numbers]
+    first = np.stack([clip.frames[0] for clip in clips])
+    if psnr(first, np.repeat(first[:1], len(first), axis=0)).min() < SAME_FRAME:
+        raise WowError(f"the episodes of {siblings.key} start differently: record them with --source siblings")
+    return MatchedClips(
+        key=siblings.key,
+        scene=siblings.scene,
+        first_frame=first[0],
+        tasks=tuple(clip.task for clip in clips),
+        instructions=tuple(clip.prompt for clip in clips),
+        held_out=tuple(held_out.get(clip.task) for clip in clips),
+        final_frames=np.stack([clip.frames[-1] for clip in clips]),
+    )
+
+
+def measure_instructions(
+    sets: Sequence[MatchedClips], system: Imaginer, num_frames: int, seed: int
+) -> list[InstructionRecord]:
+    """A record for each instruction of each set, and for each held-out wording that is known."""
+    asked = [
+        (matched, index, wording, text)
+        for matched in sets
+        for wording, texts in ((TRAINED, matched.instructions), (HELD_OUT, matched.held_out))
+        for index, text in enumerate(texts)
+        if text is not None
+    ]
+    contexts, prompts = [case[0].first_frame for case in asked], [case[3] for case in asked]
+    videos = system.imagine(contexts, prompts, None, None, num_frames, seed)
+    records = []
+    for (matched, index, wording, _), video in zip(asked, videos, strict=True):
+        closest = nearest(video[-1], matched.final_frames)
+        chosen, task = matched.tasks[closest], matched.tasks[index]
+        separation = _separation(matched.final_frames, index)
+        records.append(InstructionRecord(matched.key, matched.scene, task, wording, chosen, separation))
+    return records
+
+
+def nearest(frame: UInt8, candidates: UInt8) -> int:
+    """Which of the candidates [K, H, W, 3] has the smallest squared error to the frame."""
+    difference = candidates.astype(np.float32) - frame.astype(np.float32)
+    return int(np.square(difference).mean(axis=(1, 2, 3)).argmin())
+
+
+def _separation(final_frames: UInt8, index: int) -> float:
+    others = np.delete(final_frames, index, axis=0)
+    return float(psnr(others, np.repeat(final_frames[index][None], len(others), axis=0)).max())

@@ -1,0 +1,111 @@
+"""The report: every number with its n, its 95 % interval, the command, the machine and the date. JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from wow.bench.intervals import Estimate
+from wow.bench.tables import PSNR, RIGHT, Table
+
+PERCENT = (RIGHT,)
+TWO_DIGITS = (PSNR,)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where numbers come from: what was typed, what was measured on which data, on which machine, when."""
+
+    command: str
+    system: str
+    data: str
+    machine: str
+    date: str
+
+
+def write_report(out: Path, tables: Sequence[Table], provenance: Provenance, page: str | None = None) -> None:
+    """Writes `<table>.json` for each table, `report.json` with all of them and `report.md`. page: a picture to show."""
+    origin = asdict(provenance)
+    contents = {table.name: table_json(table) for table in tables}
+    for name, content in contents.items():
+        _write_json(out / f"{name}.json", {**content, **origin})
+    _write_json(out / "report.json", {**origin, "tables": contents})
+    sections = [_heading(provenance), *(markdown(table) for table in tables)]
+    if page is not None:
+        sections.append(f"## Film strips\n\nImagined above, real below.\n\n![film strips]({page})")
+    _replace(out / "report.md", "\n\n".join(sections) + "\n")
+
+
+def table_json(table: Table) -> dict[str, object]:
+    """A table as JSON: each cell {"value", "low", "high", "n"} or words."""
+    rows: list[dict[str, object]] = []
+    for row in table.rows:
+        cells = {column: asdict(cell) if isinstance(cell, Estimate) else cell for column, cell in row.cells.items()}
+        rows.append({"label": row.label, **cells})
+    return {"title": table.title, "rows": rows, "notes": list(table.notes)}
+
+
+def markdown(table: Table) -> str:
+    """A table for people: `value (low to high)`, with n in a column of its own."""
+    columns = ["", *table.columns, "n"]
+    lines = [f"## {table.title}", "", _line(columns), _line(["---"] * len(columns))]
+    for row in table.rows:
+        estimates = [cell for cell in row.cells.values() if isinstance(cell, Estimate)]
+        counts = sorted({estimate.n for estimate in estimates})
+        cells = [_shown(row.cells[column], column) if column in row.cells else "" for column in table.columns]
+        lines.append(_line([row.label, *cells, ", ".join(map(str, counts))]))
+    return "\n".join([*lines, *(f"\n{note}" for note in table.notes)])
+
+
+def machine() -> str:
+    """This machine in words: processor, cores, memory, GPU, versions."""
+    import torch
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    parts = [_processor(), f"{os.cpu_count()} cores", f"{memory:.0f} GiB"]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return ", ".join([*parts, f"Python {platform.python_version()}", f"torch {torch.__version__}"])
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _heading(origin: Provenance) -> str:
+    facts = {"System": origin.system, "Data": origin.data, "Machine": origin.machine, "Date": origin.date}
+    lines = [f"- {name}: {fact}" for name, fact in facts.items()]
+    how = "Means with 95 % bootstrap intervals over tasks, shares with Wilson's; n counts cases."
+    return "\n".join(["# WoWBench: world model", "", f"`{origin.command}`", "", *lines, "", how])
+
+
+def _shown(cell: Estimate | str, column: str) -> str:
+    if isinstance(cell, str):
+        return cell
+    scale, digits = (100, 1) if column in PERCENT else (1, 2 if column in TWO_DIGITS or abs(cell.value) >= 2 else 3)
+    value = f"{cell.value * scale:.{digits}f}"
+    if cell.low is None or cell.high is None:
+        return value
+    return f"{value} ({cell.low * scale:.{digits}f} to {cell.high * scale:.{digits}f})"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def _write_json(path: Path, content: object) -> None:
+    _replace(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Old content or new, never half of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)

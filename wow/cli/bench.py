@@ -1,0 +1,210 @@
+"""`wow bench world`: what a world model is worth, measured on episodes it never saw."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wow.cli.options import MakesFolder, Seeded, Summary
+from wow.cli.progress import Progress
+from wow.types import Float32, UInt8, WowError
+
+if TYPE_CHECKING:
+    from wow.assembly import MiniWorldModel, SamplingOptions
+    from wow.bench.metrics import Perceptual
+    from wow.bench.samples import Clip
+    from wow.bench.tables import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchWorld(MakesFolder, Seeded):
+    """Measure a world model on held-out episodes. The same command again continues."""
+
+    data: Path
+    """Held-out episodes: experts, and for forward dynamics also near_success and random ones of the same seeds."""
+    train_data: Path | None = None
+    """What the model was trained on, for the nearest training video."""
+    siblings: Path | None = None
+    """Episodes recorded with --source siblings, where they are not in --data."""
+    model: str = "wow-mini"
+    """Name of a world model, or its folder."""
+    num_inference_steps: int = 8
+    """Steps from noise to video."""
+    guidance_scale: float = 1.5
+    """How much the instruction is exaggerated; 1 is not at all."""
+    episodes_per_task: int = 4
+    """Episodes of each task and source; resets of each shared scene."""
+    num_frames: int = 17
+    """Frames of a video."""
+    steps: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Numbers of inference steps to compare."""
+    batch: int = 8
+    """Videos imagined at once; a killed run loses at most one batch."""
+    camera: str | None = None
+    """Camera that is imagined; the first one unless named."""
+    only: tuple[str, ...] = ()
+    """Measure only these: quality instructions dynamics steps cost."""
+
+    def continues(self) -> bool:
+        return (self.out / "run.json").is_file()
+
+    def run(self) -> Summary:
+        from wow.bench.world import MEASUREMENTS, WorldBench, WorldBenchConfig
+        from wow.data import open_dataset
+
+        config = WorldBenchConfig(
+            episodes_per_task=self.episodes_per_task,
+            num_frames=self.num_frames,
+            steps=self.steps,
+            batch=self.batch,
+            seed=self.seed,
+            camera=self.camera,
+            only=self.only or MEASUREMENTS,
+        )
+        data = open_dataset(self.data)
+        train, siblings = (None if path is None else open_dataset(path) for path in (self.train_data, self.siblings))
+        perceptual, why_no_lpips = _perceptual()
+        bench = WorldBench(
+            system=self._system(),
+            data=data,
+            out=self.out,
+            config=config,
+            train=train,
+            siblings=siblings,
+            held_out=held_out_wordings(),
+            perceptual=perceptual,
+            why_no_lpips=why_no_lpips,
+            cold_command=self._cold_command,
+        )
+        typed = shlex.join(["wow", *sys.argv[1:]])
+        try:
+            with _Bars() as bars:
+                tables = bench.run(typed, self._data_name(), bars.update)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"finished batches are in {self.out}; the same command continues") from None
+        return {"out": self.out, "report": self.out / "report.md", **_headlines(tables)}
+
+    def _system(self) -> ModelUnderTest:
+        from wow.assembly import SamplingOptions, load, model_hash
+
+        if self.num_inference_steps < 1 or self.guidance_scale < 0:
+            raise WowError("--num-inference-steps is at least 1 and --guidance-scale at least 0")
+        options = SamplingOptions(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
+        return ModelUnderTest(load(self.model), options, model_hash(self.model)[:12])
+
+    def _data_name(self) -> str:
+        parts = {"": self.data, "training ": self.train_data, "siblings ": self.siblings}
+        return ", ".join(f"{role}{path}" for role, path in parts.items() if path is not None)
+
+    def _cold_command(self, clip: Clip) -> list[str]:
+        """`wow imagine` on the clip's first frame, as somebody would type it."""
+        from PIL import Image
+
+        picture = self.out / "first_frame.png"
+        Image.fromarray(clip.frames[0]).save(picture)
+        words = ["imagine", str(picture), clip.prompt, "--model", self.model, "--out", "{out}"]
+        words += ["--num-frames", str(self.num_frames), "--num-inference-steps", str(self.num_inference_steps)]
+        words += ["--guidance-scale", str(self.guidance_scale)]
+        return [sys.executable, "-m", "wow.cli.main", *words]
+
+
+@dataclass(frozen=True)
+class ModelUnderTest:
+    """A loaded model as the benchmark asks for it. weights: a piece of their hash."""
+
+    model: MiniWorldModel
+    options: SamplingOptions
+    weights: str
+
+    @property
+    def name(self) -> str:
+        steps, scale = self.options.num_inference_steps, self.options.guidance_scale
+        return f"{self.model.name} {self.weights}, {steps} steps, guidance {scale:g}"
+
+    def imagine(
+        self,
+        contexts: Sequence[UInt8],
+        prompts: Sequence[str | None],
+        actions: Sequence[Float32] | None,
+        seconds: Sequence[float] | None,
+        num_frames: int,
+        seed: int,
+    ) -> list[UInt8]:
+        """One batch; the videos have the seeds `seed`, `seed` + 1, …"""
+        from wow.assembly import Request
+
+        requests = [
+            Request(
+                context=context[None],
+                prompt=prompts[place],
+                actions=None if actions is None else actions[place],
+                seed=seed + place,
+                seconds=None if seconds is None else seconds[place],
+            )
+            for place, context in enumerate(contexts)
+        ]
+        videos = self.model.imagine_all(requests, num_frames=num_frames, options=self.options)
+        return [video.frames for video in videos]
+
+    def reconstruct(self, videos: Sequence[UInt8]) -> list[UInt8]:
+        """Each video through the codec and back."""
+        return [self.model.reconstruct(video) for video in videos]
+
+    def with_num_inference_steps(self, steps: int) -> ModelUnderTest:
+        """The same model with that many steps."""
+        return replace(self, options=replace(self.options, num_inference_steps=steps))
+
+
+def held_out_wordings() -> dict[str, str]:
+    """For each simulated task's name, the wording that training never has."""
+    from wow.sim.tasks import TASKS
+
+    return {name: task.held_out for name, task in TASKS.items()}
+
+
+def _perceptual() -> tuple[Perceptual | None, str]:
+    """LPIPS, or the reason why there is none."""
+    from wow.bench.lpips import load_lpips
+
+    try:
+        return load_lpips(), ""
+    except WowError as problem:
+        return None, str(problem)
+
+
+def _headlines(tables: Sequence[Table]) -> Mapping[str, object]:
+    """The first row of each table: what somebody would quote."""
+    from wow.bench.intervals import Estimate
+
+    shown: dict[str, object] = {}
+    for table in tables:
+        for column, cell in table.rows[0].cells.items():
+            shown[f"{table.name}: {table.rows[0].label}, {column}"] = (
+                cell.value if isinstance(cell, Estimate) else cell
+            )
+    return shown
+
+
+class _Bars:
+    """A progress bar for each measurement, one after the other."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Progress] = {}
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in self._bars.values():
+            bar.__exit__(None, None, None)
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """`done` of `total` steps of a measurement are done; its first call says how many an earlier run did."""
+        if name not in self._bars:
+            self.__exit__()
+            self._bars = {name: Progress(name, total=total, start=done)}
+        self._bars[name].update(done)

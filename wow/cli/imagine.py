@@ -1,0 +1,165 @@
+"""`wow imagine`: from one picture and an instruction to a robot video."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
+from wow.cli.progress import Progress
+from wow.types import Float32, UInt8, Video, WowError
+
+if TYPE_CHECKING:
+    from wow.assembly import MiniWorldModel, Request, SamplingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How clips are drawn."""
+
+    num_frames: int = 17
+    """Frames of the video, the given one included."""
+    num_inference_steps: int = 8
+    """Steps from noise to video: more is slower and sharper."""
+    guidance_scale: float = 1.5
+    """How much the instruction is exaggerated; 1 is not at all."""
+    fps: float | None = None
+    """Frames per second of robot time; the model chooses when none is given."""
+
+    def options(self) -> SamplingOptions:
+        """The sampler's part of it. Raises WowError for numbers that cannot work."""
+        from wow.assembly import SamplingOptions
+
+        if not 1 <= self.num_inference_steps <= 1000:
+            raise WowError(f"--num-inference-steps is 1 to 1000, not {self.num_inference_steps}: 8 is the default")
+        if not 0 <= self.guidance_scale <= 50:
+            raise WowError(f"--guidance-scale is 0 to 50, not {self.guidance_scale:g}: 1.5 is the default")
+        if self.fps is not None and not 1 <= self.fps <= 1000:
+            raise WowError(f"--fps is 1 to 1000 frames per second, not {self.fps:g}")
+        return SamplingOptions(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imagine(Sampling, MakesFolder, Seeded):
+    """Imagine the video of a robot that follows an instruction, or actions, from one picture."""
+
+    image: tyro.conf.Positional[Path]
+    """Picture of the robot's scene."""
+    instruction: tyro.conf.Positional[str | None] = None
+    """What the robot should do, e.g. "open the drawer"."""
+    out: Path = field(default_factory=fresh_folder("imagine"))
+    """Folder to write; created, and refused when it already holds something."""
+    model: str = "wow-mini"
+    """A model that comes with the package, or the folder of a checkpoint."""
+    actions: Path | None = None
+    """File of actions to follow: .npy of [frames - 1, 7], or JSON with a list of them under "values"."""
+    candidates: int = 1
+    """Videos to imagine in one batch, with the seeds SEED, SEED + 1, …"""
+
+    def prepare(self) -> None:
+        if not 1 <= self.candidates <= 64:
+            raise WowError(f"--candidates is 1 to 64, not {self.candidates}")
+        if not self.image.is_file():
+            raise WowError(f"there is no picture at {self.image}: name a PNG or JPEG file")
+        if self.instruction is None and self.actions is None:
+            raise WowError('say what the robot should do: wow imagine PICTURE "open the drawer", or give --actions FILE')
+        self.options()
+        super().prepare()
+
+    def run(self) -> Summary:
+        from wow import assembly
+        from wow.data.picture import fit_picture, read_picture
+
+        began = time.perf_counter()
+        picture = read_picture(self.image)
+        actions = None if self.actions is None else read_actions(self.actions)
+        model = assembly.load(self.model)
+        loaded = time.perf_counter()
+        fitted, fitting = fit_picture(picture, model.size)
+        requests = [
+            assembly.Request(
+                fitted[None], self.instruction, actions, self.seed + place, None if self.fps is None else 1.0 / self.fps
+            )
+            for place in range(self.candidates)
+        ]
+        videos = imagine_all(model, requests, self)
+        imagined = time.perf_counter()
+        written = write_videos(self.out, videos)
+        strip = {f"imagined, seed {request.seed}": video.frames for request, video in zip(requests, videos, strict=True)}
+        write_strip(self.out / "filmstrip.png", strip)
+        summary: Summary = {
+            "out": self.out,
+            "videos": [path.name for path in written],
+            "image_fitting": fitting,
+            "fps": videos[0].fps,
+            "seconds_to_load": loaded - began,
+            "seconds_to_imagine": imagined - loaded,
+        }
+        write_json(self.out / "sample_args.json", {**asdict(self), "model_hash": assembly.model_hash(self.model)})
+        write_json(self.out / "sample_outputs.json", summary)
+        return summary
+
+
+def imagine_all(model: MiniWorldModel, requests: Sequence[Request], sampling: Sampling) -> list[Video]:
+    """The clips of all requests, with a progress bar."""
+    with Progress("imagine", total=sampling.num_inference_steps, unit="steps") as progress:
+        return model.imagine_all(
+            requests,
+            num_frames=sampling.num_frames,
+            options=sampling.options(),
+            on_step=lambda done, _: progress.update(done),
+        )
+
+
+def read_actions(path: Path) -> Float32:
+    """Actions [T, D] from .npy or JSON. Raises WowError where the file holds none."""
+    import numpy as np
+
+    try:
+        if path.suffix == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            found = json.loads(path.read_text())
+            values = np.array(found["values"] if isinstance(found, dict) else found)
+        values = values.astype(np.float32)
+    except FileNotFoundError:
+        raise WowError(f"there is no file of actions at {path}") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise WowError(f"{path} holds no actions ({error}): give .npy of [T, 7] or JSON {{\"values\": [[…], …]}}") from None
+    if values.ndim != 2:
+        raise WowError(f"{path} holds an array {list(values.shape)}; actions are [T, 7]")
+    return values
+
+
+def write_videos(folder: Path, videos: Sequence[Video]) -> list[Path]:
+    """Writes `vision.mp4`, and `vision-1.mp4`, … for further candidates."""
+    from wow.data.video_file import write_video
+
+    paths = [folder / ("vision.mp4" if place == 0 else f"vision-{place}.mp4") for place in range(len(videos))]
+    for path, video in zip(paths, videos, strict=True):
+        part = path.with_suffix(".part.mp4")
+        write_video(part, video)
+        part.rename(path)
+    return paths
+
+
+def write_strip(path: Path, videos: Mapping[str, UInt8]) -> None:
+    """Writes a film strip PNG, one row per video."""
+    from wow.data.film_strip import film_strip
+
+    film_strip(videos).save(path)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Writes JSON under another name first: the file is whole or not there."""
+    from wow.cli.main import plain
+
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(plain(content), indent=1))
+    part.rename(path)

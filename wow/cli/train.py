@@ -1,0 +1,163 @@
+"""`wow train codec`, `wow train world` and `wow train export`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from wow.cli.options import MakesFolder, Summary, parse_with_tyro
+from wow.cli.progress import Progress
+from wow.train.codec import CodecRun
+from wow.train.loop import Objective, TrainConfig
+from wow.train.recipes import CODEC_RECIPES, WORLD_RECIPES, find_recipe
+from wow.train.store import Clips
+from wow.train.world import WorldRun
+from wow.types import WowError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(MakesFolder):
+    """What training any model has in common. The same command again continues where the run was."""
+
+    data: tuple[Path, ...]
+    """Folders of LeRobot datasets to train on, of one robot, size and rate."""
+    recipe: str = "mini"
+    """Which named run; all its fields can be overridden, e.g. --config.train.steps 500."""
+    max_minutes: float | None = None
+    """Stop after this many minutes of this call and keep a checkpoint."""
+    camera: str | None = None
+    """Camera to train on; the dataset's first where none is named."""
+
+    def continues(self) -> bool:
+        return (self.out / "run.json").exists()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCodec(Train):
+    """Train the codec: a picture to a latent and back, beside a clean picture of the same scene."""
+
+    config: CodecRun = field(default_factory=CODEC_RECIPES["mini"])
+    """The recipe's fields."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        import tyro
+
+        recipe = find_recipe(CODEC_RECIPES, _named_recipe(arguments))
+        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
+        return parse_with_tyro(cls, arguments, verb, over)
+
+    def run(self) -> Summary:
+        from wow.train.codec import CodecObjective
+
+        clips = _clips(self)
+        about = {"model": asdict(self.config.model), "size": int(clips.frames.shape[1])}
+        return _train(self, CodecObjective(self.config, clips), self.config.train, "codec", about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainWorld(Train):
+    """Train the video transformer on the latents of a trained codec."""
+
+    codec: Path
+    """Folder of a codec run, or of a checkpoint that has a codec."""
+    config: WorldRun = field(default_factory=WORLD_RECIPES["mini"])
+    """The recipe's fields."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        import tyro
+
+        recipe = find_recipe(WORLD_RECIPES, _named_recipe(arguments))
+        over = cls(out=tyro.MISSING, data=tyro.MISSING, codec=tyro.MISSING, config=recipe)
+        return parse_with_tyro(cls, arguments, verb, over)
+
+    def run(self) -> Summary:
+        from wow import assembly
+        from wow.train.distributed import device
+        from wow.train.export import as_checkpoint
+        from wow.train.world import prepare_world
+
+        clips = _clips(self)
+        codec = assembly.load_codec(as_checkpoint(self.codec)).to(device())
+        with Progress("prepare", total=None) as progress:
+            objective = prepare_world(
+                self.config, clips, codec, assembly.load_text().to(device()), self.data[0] / ".cache",
+                lambda what, done, total: progress.update(done, f"of {total} {what}"),
+            )
+        return _train(self, objective, self.config.train, "dit", objective.about())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(MakesFolder):
+    """Write the averaged weights of training runs as a checkpoint that `wow imagine --model FOLDER` uses."""
+
+    codec: Path | None = None
+    """Folder of a codec run."""
+    world: Path | None = None
+    """Folder of a world run."""
+
+    def continues(self) -> bool:
+        return (self.out / "manifest.json").exists()
+
+    def run(self) -> Summary:
+        from wow import weights
+        from wow.train.export import export
+
+        runs = [run for run in (self.codec, self.world) if run is not None]
+        if not runs:
+            raise WowError("nothing to export: name --codec RUN, --world RUN or both")
+        for run in runs:
+            export(run, self.out)
+        return {"out": self.out, "hash": weights.checkpoint_hash(self.out)}
+
+
+def _named_recipe(arguments: Sequence[str]) -> str:
+    """The word after --recipe, before anything else is parsed: it decides every other default."""
+    for place, word in enumerate(arguments):
+        if word == "--recipe" and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if word.startswith("--recipe="):
+            return word.partition("=")[2]
+    return "mini"
+
+
+def _clips(command: Train) -> Clips:
+    from wow.train.store import open_clips
+
+    with Progress("decode", total=None, unit="episodes") as progress:
+        return open_clips(command.data, command.camera, lambda done, total: progress.update(done, f"of {total}"))
+
+
+def _train(command: Train, objective: Objective, config: TrainConfig, part: str, about: dict[str, Any]) -> Summary:
+    from wow.train.distributed import join, leave
+    from wow.train.export import write_run
+    from wow.train.loop import train
+
+    world = join()
+    if world.leads:
+        trained = {"recipe": command.recipe, "data": [str(folder) for folder in command.data], "train": asdict(config)}
+        write_run(command.out, part, {**about, "trained": trained})
+    with Progress("train", total=config.steps, unit="steps", start=_latest_step(command.out)) as progress:
+        outcome = train(
+            objective,
+            config,
+            command.out,
+            world,
+            max_minutes=command.max_minutes,
+            on_step=lambda step, loss: progress.update(step, f"loss {loss:.4f}"),
+        )
+    leave()
+    if outcome.interrupted:
+        raise KeyboardInterrupt(f"saved step {outcome.step} in {command.out}; the same command continues")
+    return {"out": command.out, **asdict(outcome)}
+
+
+def _latest_step(run: Path) -> int:
+    """The step of a run's newest checkpoint, 0 where there is none."""
+    from wow.train.checkpoint import latest_checkpoint
+
+    found = latest_checkpoint(run)
+    return 0 if found is None else int(found.name.partition("-")[2])

@@ -1,0 +1,92 @@
+"""Any dataset that can be read becomes a LeRobot v3 dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wow.data.dataset import Dataset, Problem, bad_episode, without_file
+from wow.data.formats import open_dataset
+from wow.data.lerobot_write import DatasetWriter
+from wow.types import Embodiment, Episode, Video, WowError
+
+OnEpisode = Callable[[int, int], None]
+ORIGIN = "imported_from"
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did. added: episodes of this run; already: those of an earlier one, left as they are."""
+
+    added: int
+    already: int
+    total: int
+    problems: tuple[Problem, ...]
+
+
+def import_dataset(
+    source: Path,
+    destination: Path,
+    *,
+    format: str | None = None,
+    skip_bad: bool = False,
+    swap_red_and_blue: bool = False,
+    on_episode: OnEpisode = lambda done, total: None,
+) -> ImportReport:
+    """Convert `source` to a LeRobot v3 dataset at `destination`; continues one that was interrupted.
+
+    skip_bad: leave out damaged episodes and report them; otherwise the first one is a WowError, and what was converted
+    before it stays. swap_red_and_blue: the source stores BGR. on_episode: told how many are done, of how many.
+    """
+    if source.resolve() == destination.resolve():
+        raise WowError(f"{destination}: is the source itself; name a new folder")
+    dataset = open_dataset(source, format=format, skip_bad=skip_bad)
+    if not len(dataset):
+        reason = dataset.problems[0] if dataset.problems else "it is empty"
+        raise WowError(f"{source}: has no usable episode ({reason})")
+    problems = list(dataset.problems)
+    with DatasetWriter(destination, _card(dataset.embodiment), fps=dataset.fps) as writer:
+        done = {_origin(facts) for facts in writer.episode_facts}
+        already = writer.num_episodes
+        for index, name in enumerate(dataset.names):
+            if (source.name, name) not in done:
+                problem = _import_one(dataset, index, writer, swap_red_and_blue)
+                if problem and not skip_bad:
+                    raise bad_episode(problem)
+                problems += [problem] if problem else []
+            on_episode(index + 1, len(dataset))
+        return ImportReport(writer.num_episodes - already, already, writer.num_episodes, tuple(problems))
+
+
+def _import_one(dataset: Dataset, index: int, writer: DatasetWriter, swap: bool) -> Problem | None:
+    """Add one episode. Returns what is wrong with it if it cannot be."""
+    found = dataset.check(index)
+    if found:
+        return found[0]
+    name = dataset.names[index]
+    try:
+        episode = dataset.episode(index)
+        episode = _swapped(episode) if swap else episode
+        origin = {"dataset": dataset.path.name, "episode": name}
+        facts = {**episode.facts, ORIGIN: origin}
+        writer.add(replace(episode, facts=facts, embodiment=_card(episode.embodiment)))
+    except WowError as problem:
+        file = dataset.files(index)[0]
+        return Problem(file, name, without_file(problem, file), left_out=True)
+    return None
+
+
+def _origin(facts: Mapping[str, object]) -> tuple[object, object]:
+    origin = facts.get(ORIGIN)
+    return (origin.get("dataset"), origin.get("episode")) if isinstance(origin, dict) else (None, None)
+
+
+def _card(card: Embodiment) -> Embodiment:
+    """The card without what importing makes untrue: the statistics are computed anew."""
+    return replace(card, statistics={}, unknown=tuple(text for text in card.unknown if "full statistics" not in text))
+
+
+def _swapped(episode: Episode) -> Episode:
+    videos = {name: Video(video.frames[..., ::-1], video.fps) for name, video in episode.videos.items()}
+    return replace(episode, videos=videos)

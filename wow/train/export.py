@@ -1,0 +1,55 @@
+"""What a run keeps about itself, and its averaged weights as a part of a checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from wow import weights
+from wow.train.checkpoint import load_average
+from wow.types import WowError
+
+RUN_FILE = "run.json"
+
+
+def write_run(run: Path, part: str, about: dict[str, Any]) -> None:
+    """Notes which part of a checkpoint the run trains, and what its weights need to be used again."""
+    text = json.dumps({"part": part, "about": about}, indent=1)
+    temporary = run / f"{RUN_FILE}.part"
+    temporary.write_text(text)
+    temporary.rename(run / RUN_FILE)
+
+
+def export(run: Path, folder: Path) -> None:
+    """Writes the averaged weights of a run's newest checkpoint into a checkpoint folder, float16, files under 16 MB.
+
+    A new folder also gets the text encoder that comes with the package. Raises WowError where `run` is no run.
+    """
+    path = run / RUN_FILE
+    if not path.exists():
+        raise WowError(f"{run} is no training run (it has no {RUN_FILE}): name the folder given to wow train as --out")
+    note = json.loads(path.read_text())
+    if not (folder / weights.MANIFEST).exists():
+        _copy_text_encoder(folder)
+    # Counts of batches seen are no weights.
+    tensors = {name: value for name, value in load_average(run).items() if value.is_floating_point()}
+    weights.save_part(folder, note["part"], tensors, note["about"])
+
+
+def as_checkpoint(folder: Path) -> Path:
+    """The folder itself where it is a checkpoint; a training run's is written to `<run>/export` first."""
+    if not (folder / RUN_FILE).exists():
+        return folder
+    export(folder, folder / "export")
+    return folder / "export"
+
+
+def _copy_text_encoder(folder: Path) -> None:
+    shipped = weights.shipped("wow-mini")
+    text = weights.read_manifest(shipped).parts["text"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in text.files:
+        shutil.copyfile(shipped / file.name, folder / file.name)
+    weights.write_manifest(folder, weights.Manifest(folder.resolve().name, {"text": text}))
