@@ -57,7 +57,7 @@ def checkpoint_folder(name: str | Path) -> Path:
 def load_codec(folder: Path) -> Codec:
     """The codec of a checkpoint folder."""
     tensors, config = weights.load_part(folder, "codec")
-    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
+    sizes: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
     codec = Codec(CodecConfig(**sizes))
     # A count of batches seen: it is no weight, and neither stored nor used.
     tensors.setdefault("normalise.num_batches_tracked", torch.tensor(0))
@@ -69,7 +69,9 @@ def load_codec(folder: Path) -> Codec:
 
 def load_text(folder: Path | None = None) -> TextConditioner:
     """The text encoder of a checkpoint; the one that comes with the package where the folder has none."""
-    home = folder if folder is not None and "text" in weights.read_manifest(folder).parts else weights.shipped("wow-mini")
+    home = (
+        folder if folder is not None and "text" in weights.read_manifest(folder).parts else weights.shipped("wow-mini")
+    )
     tensors, config = weights.load_part(home, "text")
     encoder = TextEncoder.from_tensors(tensors, TextEncoderConfig(**config))
     return TextConditioner(encoder, weights.load_file(home, "text", "tokenizer.json"))

@@ -218,7 +218,7 @@ def test_every_number_has_its_n_interval_command_machine_and_date(held_out: Epis
     assert (tmp_path / "out" / "strips.png").exists()
 
 
-@pytest.mark.parametrize("calls", [1, 3, 6, 9])
+@pytest.mark.parametrize("calls", [2, 8])
 def test_a_killed_run_continues_and_ends_the_same(held_out: Episodes, tmp_path: Path, calls: int) -> None:
     whole = Physicist()
     bench(whole, held_out, tmp_path / "whole").run("test", "squares")
@@ -229,9 +229,7 @@ def test_a_killed_run_continues_and_ends_the_same(held_out: Episodes, tmp_path: 
     # At most one batch, which is up to three calls (one for each thing it tells the system), is imagined twice.
     assert len(whole.calls) <= len(first.calls) + len(second.calls) <= len(whole.calls) + 2
     for name in ("quality", "crops", "instructions", "dynamics", "swaps"):
-        one, other = (
-            json.loads((tmp_path / run / f"{name}.json").read_text())["rows"] for run in ("whole", "killed")
-        )
+        one, other = (json.loads((tmp_path / run / f"{name}.json").read_text())["rows"] for run in ("whole", "killed"))
         assert one == other
 
 

@@ -45,9 +45,7 @@ def test_times_fall_from_one_to_zero(shift: float) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 4, 50])
-def test_a_perfect_denoiser_leads_back_to_the_clean_latent(
-    ends: tuple[torch.Tensor, torch.Tensor], steps: int
-) -> None:
+def test_a_perfect_denoiser_leads_back_to_the_clean_latent(ends: tuple[torch.Tensor, torch.Tensor], steps: int) -> None:
     clean, noise = ends
     options = SamplingOptions(num_inference_steps=steps, guidance_scale=1.0)
     drawn = sample(lambda point, time, given: clean, noise, clean[:, :1], conditions(False), options)

@@ -79,7 +79,9 @@ def test_siblings_share_the_first_picture_and_not_the_last() -> None:
     opened = record(environment, Job("faucet-open", "faucet-open", "expert", 2), options)
     closed = record(environment, Job("faucet-open", "faucet-close", "expert", 2), options)
     environment.close()
-    first, last = (np.abs(opened.videos["front"].frames[i].astype(int) - closed.videos["front"].frames[i]) for i in (0, -1))
+    first, last = (
+        np.abs(opened.videos["front"].frames[i].astype(int) - closed.videos["front"].frames[i]) for i in (0, -1)
+    )
     assert first.max() == 0 and last.max() > 50
     assert opened.task != closed.task and closed.success is None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -99,16 +100,24 @@ def with_cold_command(cost: Cost, command: Sequence[str], repeats: int = 3) -> C
     )
 
 
+# A process is charged with the memory of the one that it was forked from, and this one may be large by now: a small
+# process in between starts the command and reports.
+_STARTER = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
+seconds = time.perf_counter() - began
+bytes_held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps([done.returncode, seconds, bytes_held, done.stderr.strip().splitlines()[-1:]]))
+"""
+
+
 def _run(command: Sequence[str]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         words = [word.replace("{out}", str(Path(folder) / "out")) for word in command]
-        with open(Path(folder) / "stderr", "wb") as complaints:
-            began = time.perf_counter()
-            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=complaints)
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            lines = (Path(folder) / "stderr").read_text(errors="replace").strip().splitlines()
-            raise WowError(f"{' '.join(words[:6])} … failed: {lines[-1] if lines else process.returncode}")
-    return seconds, usage.ru_maxrss * 1024.0
+        starter = [sys.executable, "-I", "-S", "-c", _STARTER, *words]
+        report = subprocess.run(starter, stdout=subprocess.PIPE, check=True, text=True).stdout
+    status, seconds, memory, complaint = json.loads(report)
+    if status:
+        raise WowError(f"{' '.join(words[:6])} … failed: {complaint[0] if complaint else f'exit code {status}'}")
+    return float(seconds), float(memory)

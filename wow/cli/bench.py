@@ -183,9 +183,7 @@ def _headlines(tables: Sequence[Table]) -> Mapping[str, object]:
     shown: dict[str, object] = {}
     for table in tables:
         for column, cell in table.rows[0].cells.items():
-            shown[f"{table.name}: {table.rows[0].label}, {column}"] = (
-                cell.value if isinstance(cell, Estimate) else cell
-            )
+            shown[f"{table.name}: {table.rows[0].label}, {column}"] = cell.value if isinstance(cell, Estimate) else cell
     return shown
 
 

@@ -88,9 +88,7 @@ class Collect(MakesFolder, Seeded):
             }
 
 
-def _recorded(
-    jobs: Iterable[Job], options: RecordingOptions, staging: Path, workers: int
-) -> Iterator[StagedEpisode]:
+def _recorded(jobs: Iterable[Job], options: RecordingOptions, staging: Path, workers: int) -> Iterator[StagedEpisode]:
     """Episodes as they are finished, in any order. A few jobs a worker are in flight, so that memory stays small."""
     context = multiprocessing.get_context("spawn")
     waiting = iter(enumerate(jobs))

@@ -68,7 +68,9 @@ class Imagine(Sampling, MakesFolder, Seeded):
         if not self.image.is_file():
             raise WowError(f"there is no picture at {self.image}: name a PNG or JPEG file")
         if self.instruction is None and self.actions is None:
-            raise WowError('say what the robot should do: wow imagine PICTURE "open the drawer", or give --actions FILE')
+            raise WowError(
+                'say what the robot should do: wow imagine PICTURE "open the drawer", or give --actions FILE'
+            )
         self.options()
         super().prepare()
 
@@ -91,7 +93,9 @@ class Imagine(Sampling, MakesFolder, Seeded):
         videos = imagine_all(model, requests, self)
         imagined = time.perf_counter()
         written = write_videos(self.out, videos)
-        strip = {f"imagined, seed {request.seed}": video.frames for request, video in zip(requests, videos, strict=True)}
+        strip = {
+            f"imagined, seed {request.seed}": video.frames for request, video in zip(requests, videos, strict=True)
+        }
         write_strip(self.out / "filmstrip.png", strip)
         summary: Summary = {
             "out": self.out,
@@ -127,14 +131,16 @@ def read_actions(path: Path) -> Float32:
         else:
             found = json.loads(path.read_text())
             values = np.array(found["values"] if isinstance(found, dict) else found)
-        values = values.astype(np.float32)
+        actions: Float32 = values.astype(np.float32)
     except FileNotFoundError:
         raise WowError(f"there is no file of actions at {path}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise WowError(f"{path} holds no actions ({error}): give .npy of [T, 7] or JSON {{\"values\": [[…], …]}}") from None
-    if values.ndim != 2:
-        raise WowError(f"{path} holds an array {list(values.shape)}; actions are [T, 7]")
-    return values
+        raise WowError(
+            f'{path} holds no actions ({error}): give .npy of [T, 7] or JSON {{"values": [[…], …]}}'
+        ) from None
+    if actions.ndim != 2:
+        raise WowError(f"{path} holds an array {list(actions.shape)}; actions are [T, 7]")
+    return actions
 
 
 def write_videos(folder: Path, videos: Sequence[Video]) -> list[Path]:

@@ -84,7 +84,11 @@ class TrainWorld(Train):
         codec = assembly.load_codec(as_checkpoint(self.codec)).to(device())
         with Progress("prepare", total=None) as progress:
             objective = prepare_world(
-                self.config, clips, codec, assembly.load_text().to(device()), self.data[0] / ".cache",
+                self.config,
+                clips,
+                codec,
+                assembly.load_text().to(device()),
+                self.data[0] / ".cache",
                 lambda what, done, total: progress.update(done, f"of {total} {what}"),
             )
         return _train(self, objective, self.config.train, "dit", objective.about())

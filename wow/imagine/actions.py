@@ -21,8 +21,8 @@ class ActionScale:
 
     def normalise(self, actions: Array) -> Array:
         """Float32 of the same shape, about [-1, 1]."""
-        result: Array = ((actions - np.float32(self.centre)) / np.float32(self.spread)).astype(np.float32)
-        return result
+        centre, spread = (np.array(row, dtype=np.float32) for row in (self.centre, self.spread))
+        return ((actions - centre) / spread).astype(np.float32)
 
 
 def is_summed(embodiment: Embodiment) -> NDArray[np.bool_]:
@@ -39,7 +39,8 @@ def between_frames(actions: Array, rows: NDArray[np.int64], embodiment: Embodime
     offsets = rows - rows[0]
     changes = sums[offsets[1:]] - sums[offsets[:-1]]
     held = actions[np.maximum(rows[1:] - 1, rows[0])]
-    return np.where(is_summed(embodiment), changes, held).astype(np.float32)
+    between: Float32 = np.where(is_summed(embodiment), changes, held).astype(np.float32)
+    return between
 
 
 def scale_of(actions: Array, embodiment: Embodiment, frames_per_step: float = 2.0) -> ActionScale:

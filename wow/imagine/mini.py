@@ -73,7 +73,9 @@ class MiniWorldModel:
         """
         frames = context.frames if isinstance(context, Video) else context
         values = self._values(actions)
-        request = Request(frames if frames.ndim == 4 else frames[None], prompt, values, seed, None if fps is None else 1 / fps)
+        request = Request(
+            frames if frames.ndim == 4 else frames[None], prompt, values, seed, None if fps is None else 1 / fps
+        )
         return self.imagine_all([request], num_frames=num_frames, options=options)[0]
 
     def imagine_all(
@@ -118,7 +120,9 @@ class MiniWorldModel:
         for request in requests:
             seen, height, width, _ = request.context.shape
             if (height, width) != (self.size, self.size):
-                raise WowError(f"{self.name} takes pictures of {self.size}x{self.size}, not {width}x{height}: fit them first")
+                raise WowError(
+                    f"{self.name} takes pictures of {self.size}x{self.size}, not {width}x{height}: fit them first"
+                )
             if seen % 2 == 0 or seen >= num_frames:
                 raise WowError(f"{self.name} takes an odd number of context frames below {num_frames}, not {seen}")
             if request.prompt is None and request.actions is None:
@@ -144,7 +148,9 @@ class MiniWorldModel:
             return actions
         for ours, theirs in zip(self.embodiment.action, actions.embodiment.action, strict=False):
             if (ours.name, ours.unit) != (theirs.name, theirs.unit):
-                raise WowError(f"{self.name} expects {ours.name} in {ours.unit}, the actions have {theirs.name} in {theirs.unit}")
+                raise WowError(
+                    f"{self.name} expects {ours.name} in {ours.unit}, the actions have {theirs.name} in {theirs.unit}"
+                )
         return actions.values
 
     def _tensor(self, frames: UInt8) -> Tensor:

@@ -1,4 +1,4 @@
-"""Draws clips from a video transformer: Euler steps along the flow, with classifier-free guidance (Ho & Salimans 2022)."""
+"""Draws clips from a video transformer: Euler steps along the flow, classifier-free guidance (Ho & Salimans 2022)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """channels: width at 1/4, 1/8 and 1/16 of the picture's size. blocks: residual blocks at each, encoder and decoder."""
+    """channels: width at 1/4, 1/8 and 1/16 of the picture's size. …_blocks: residual blocks at each of them."""
 
     latent_channels: int = 32
     channels: tuple[int, int, int] = (48, 96, 192)
@@ -45,7 +45,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.first(nn.functional.silu(x))
-        return x + self.scale * self.second(nn.functional.silu(hidden))
+        changed: Tensor = x + self.scale * self.second(nn.functional.silu(hidden))
+        return changed
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:
@@ -82,7 +83,8 @@ class Encoder(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         x = self.to_middle(self.fine(self.stem(picture)))
-        return self.head(self.coarse(self.to_coarse(self.middle(x))))
+        latent: Tensor = self.head(self.coarse(self.to_coarse(self.middle(x))))
+        return latent
 
 
 class ContextEncoder(nn.Module):
@@ -142,7 +144,8 @@ class Codec(nn.Module):
 
     def encode(self, picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h16 w16"]:
         """The normalised latent."""
-        return self.normalise(self.encoder(picture))
+        latent: Tensor = self.normalise(self.encoder(picture))
+        return latent
 
     def decode(
         self, latent: Float[Tensor, "b t c h16 w16"], context: Float[Tensor, "b 3 h w"]
@@ -152,9 +155,12 @@ class Codec(nn.Module):
         seen = self.context_encoder(context)
         context_latent = self.encode(context)
         spread = [x.repeat_interleave(frames, dim=0) for x in (context_latent, *seen, context)]
-        painted, opacity = self.decoder(rearrange(latent, "b t c h w -> (b t) c h w"), spread[0], (spread[1], spread[2]))
+        painted, opacity = self.decoder(
+            rearrange(latent, "b t c h w -> (b t) c h w"), spread[0], (spread[1], spread[2])
+        )
         pictures = opacity * painted + (1.0 - opacity) * spread[3]
-        return rearrange(pictures, "(b t) c h w -> b t c h w", t=frames)
+        clips: Tensor = rearrange(pictures, "(b t) c h w -> b t c h w", t=frames)
+        return clips
 
     def forward(
         self, pictures: Float[Tensor, "b t 3 h w"], context: Float[Tensor, "b 3 h w"], noise: Tensor | None = None

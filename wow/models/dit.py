@@ -100,7 +100,8 @@ class Attention(nn.Module):
         query = functional.rms_norm(query, query.shape[-1:]) * self.query_scale
         key = functional.rms_norm(key, key.shape[-1:]) * self.key_scale
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.out(rearrange(attended, "b h n d -> b n (h d)"))
+        mixed: Tensor = self.out(rearrange(attended, "b h n d -> b n (h d)"))
+        return mixed
 
 
 class Block(nn.Module):
@@ -120,7 +121,8 @@ class Block(nn.Module):
         shift, scale, gate, shift_ff, scale_ff, gate_ff = (modulation + self.table).unbind(dim=-2)
         x = x + gate * self.attention(modulate(x, shift, scale))
         x = x + self.cross_attention(self.cross_norm(x), text, text_mask)
-        return x + gate_ff * self.feed_forward(modulate(x, shift_ff, scale_ff))
+        x = x + gate_ff * self.feed_forward(modulate(x, shift_ff, scale_ff))
+        return x
 
 
 class DiT(nn.Module):
@@ -152,6 +154,7 @@ class DiT(nn.Module):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
         for block in self.blocks:
+            assert isinstance(block, Block)
             # A gate of zero would also stop the gradient of what it gates; a small one lets both learn at once.
             nn.init.constant_(block.table[2].data, 0.2)
             nn.init.constant_(block.table[5].data, 0.2)
@@ -182,14 +185,16 @@ class DiT(nn.Module):
         patch = self.config.patch
         tokens = rearrange(seen, "b g c (h p) (w q) -> b g (h w) (c p q)", p=patch, q=patch)
         tokens = self.embed(tokens) + self.space + self.time[: pairs.shape[1], None]
-        return rearrange(tokens, "b g n d -> b (g n) d")
+        line: Tensor = rearrange(tokens, "b g n d -> b (g n) d")
+        return line
 
     def _untokens(self, tokens: Tensor, num_frames: int) -> Tensor:
         patch, side = self.config.patch, self.config.grid // self.config.patch
         frames = rearrange(
             tokens, "b (g h w) (two c p q) -> b (g two) c (h p) (w q)", h=side, w=side, two=2, p=patch, q=patch
         )
-        return frames[:, 1 : num_frames + 1]
+        kept: Tensor = frames[:, 1 : num_frames + 1]
+        return kept
 
     def _state(self, time: Tensor, conditions: Conditions, groups: int) -> Tensor:
         """One vector per group of frames: its noise level, its actions, the clip's pace and what the text is about."""
@@ -203,7 +208,8 @@ class DiT(nn.Module):
         weight = conditions.text_mask.to(conditions.text.dtype)[..., None]
         mean = (conditions.text * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
         mean = torch.where(conditions.has_text[:, None], mean, self.no_text)
-        return level + actions + (pace + self.text_summary(mean))[:, None]
+        state: Tensor = level + actions + (pace + self.text_summary(mean))[:, None]
+        return state
 
     def _read(self, conditions: Conditions) -> tuple[Tensor, Tensor]:
         given = conditions.has_text[:, None]

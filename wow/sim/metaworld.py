@@ -1,4 +1,4 @@
-"""Meta-World v3 as a Gymnasium environment: 50 table-top tasks of a Sawyer arm, fast headless pictures, exact save and restore.
+"""Meta-World v3 as a Gymnasium environment: 50 tasks of a Sawyer arm, fast headless pictures, exact save and restore.
 
 The simulator runs at 80 control steps per second. World frame: x to the robot's right, y away from it, z up [m].
 Yu et al. 2019, "Meta-World"; simulator by Farama.
@@ -32,6 +32,10 @@ CONTROL_RATE = 80.0
 
 METRES_PER_UNIT = 0.01
 """How far the arm's target moves in one control step at raw action 1 [m]."""
+
+# Meta-World types both tables by their abstract base classes, which take other arguments.
+_ENVIRONMENTS: dict[str, Any] = dict(ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE)
+_EXPERTS: dict[str, Any] = dict(ENV_POLICY_MAP)
 
 Array = NDArray[np.float64]
 
@@ -103,7 +107,7 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         self.size = size
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._env: Any = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f"{self.task.name}-v3-goal-observable"](seed=0)
+            self._env: Any = _ENVIRONMENTS[f"{self.task.name}-v3-goal-observable"](seed=0)
         self._env._freeze_rand_vec = False
         self._env.seeded_rand_vec = True
         self._env.max_path_length = 10_000_000
@@ -122,7 +126,9 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
 
     # ---- Gymnasium ----
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """A new scene drawn from `seed`: the same seed gives the same scene, whatever happened before."""
         super().reset(seed=seed)
         self._env.seed(int(self.np_random.integers(2**31)) if seed is None else seed)
@@ -131,7 +137,6 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         self._state, _ = self._env.reset()
         # The stock reset moves joints and goals without updating what is derived from them; a picture would lie.
         mujoco.mj_forward(self.model, self.data)
-        self._place_goal_markers()
         self._state[:18] = self._state[18:36] = self._env._get_curr_obs_combined_no_goal()
         self._env._prev_obs = self._state[:18].copy()
         return self.observe(), {"success": False}
@@ -141,7 +146,7 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         info = self.advance(action)
         return self.observe(), float(info["reward"]), bool(info["success"]), False, info
 
-    def render(self) -> UInt8:  # type: ignore[override]
+    def render(self) -> UInt8:
         """The first camera's picture, uint8 [H, W, 3]."""
         return self.picture(self.cameras[0] if self.cameras else "front")
 
@@ -195,7 +200,8 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         half = (eye.frustum_top - eye.frustum_bottom) / 2.0 / eye.frustum_near
         scale = self.size / 2.0 / half
         return np.stack(
-            [self.size / 2.0 + scale * (offset @ right) / depth, self.size / 2.0 - scale * (offset @ up) / depth], axis=-1
+            [self.size / 2.0 + scale * (offset @ right) / depth, self.size / 2.0 - scale * (offset @ up) / depth],
+            axis=-1,
         )
 
     def truth(self) -> SceneTruth:
@@ -243,7 +249,6 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         mujoco.mj_forward(self.model, self.data)
         # mj_forward refreshes what is derived, and with it the solver's warm start: put that back.
         mujoco.mj_setState(self.model, self.data, state.physics, mujoco.mjtState.mjSTATE_INTEGRATION)
-        self._place_goal_markers()
 
     # ---- inside ----
 
@@ -270,10 +275,6 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
             self._fresh_model = {name: getattr(self.model, name).copy() for name in _MODEL_ARRAYS}
         return self._fresh_model
 
-    def _place_goal_markers(self) -> None:
-        for site, position in self._env._target_site_config:
-            self._env._set_pos_site(site, np.asarray(position))
-
     def _in_contact(self) -> bool:
         pads = {self.model.geom(name).id for name in ("leftpad_geom", "rightpad_geom")}
         touched: set[int] = set()
@@ -287,7 +288,7 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
 
 def expert(task: str) -> Any:
     """Meta-World's scripted expert for a task; `.get_action(state [39])` gives a raw action [4]."""
-    return ENV_POLICY_MAP[f"{find_task(task).name}-v3"]()
+    return _EXPERTS[f"{find_task(task).name}-v3"]()
 
 
 def _segments(model: Any) -> NDArray[np.int64]:

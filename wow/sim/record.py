@@ -181,7 +181,13 @@ def _perturbed(scripted: Any, generator: np.random.Generator) -> Policy:
 
 
 def _episode(
-    job: Job, options: RecordingOptions, rows: list[_Row], raw: Array, targets: Array, success_step: int, first: SceneTruth
+    job: Job,
+    options: RecordingOptions,
+    rows: list[_Row],
+    raw: Array,
+    targets: Array,
+    success_step: int,
+    first: SceneTruth,
 ) -> Episode:
     frames = len(rows)
     truths = [row.truth for row in rows]
@@ -228,4 +234,3 @@ def _episode(
             "segments": list(SEGMENTS) if segments else [],
         },
     )
-

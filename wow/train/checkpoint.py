@@ -1,4 +1,4 @@
-"""Checkpoints of a run: everything needed to go on bit for bit, in safetensors and JSON, complete or not there at all."""
+"""Checkpoints of a run: all that is needed to go on bit for bit, in safetensors and JSON, whole or not there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. step: optimiser steps done, which is also the position in the data; seconds: time spent training."""
+    """Where a run is. step: optimiser steps done, also the position in the data; seconds: time spent training."""
 
     step: int
     seconds: float
@@ -56,9 +56,7 @@ def latest_checkpoint(run: Path) -> Path | None:
     return complete[-1] if complete else None
 
 
-def load_checkpoint(
-    folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> Progress:
+def load_checkpoint(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Puts a run's state back. Raises WowError where the checkpoint is of another model."""
     state = json.loads((folder / "state.json").read_text())
     for module, name in ((model, "model"), (average, "average")):
@@ -66,7 +64,9 @@ def load_checkpoint(
             module.load_state_dict(load_file(folder / f"{name}.safetensors"))
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            raise WowError(f"{folder} is of another model ({reason}): continue with its recipe or name a new --out") from None
+            raise WowError(
+                f"{folder} is of another model ({reason}): continue with its recipe or name a new --out"
+            ) from None
     _put_optimizer_tensors(model, optimizer, load_file(folder / "optimizer.safetensors"))
     torch.set_rng_state(load_file(folder / "random.safetensors")["cpu"])
     return Progress(step=int(state["step"]), seconds=float(state["seconds"]))
@@ -90,7 +90,7 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}|{key}": torch.as_tensor(value).detach().cpu().contiguous()
         for parameter, state in optimizer.state.items()
@@ -105,7 +105,9 @@ def _put_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, t
         parameter = parameters[name]
         on_device = value if slot == "step" else value.to(parameter.device)
         optimizer.state[parameter][slot] = on_device.contiguous(
-            memory_format=torch.channels_last if value.dim() == 4 and _is_channels_last(parameter) else torch.contiguous_format
+            memory_format=torch.channels_last
+            if value.dim() == 4 and _is_channels_last(parameter)
+            else torch.contiguous_format
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ class CodecRun:
     targets: frames per context picture. squared_weight: weight of the squared error beside the absolute one.
     """
 
-    model: CodecConfig = CodecConfig()
-    train: TrainConfig = TrainConfig()
+    model: CodecConfig = field(default_factory=CodecConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
     crop: int = 64
     targets: int = 4
     squared_weight: float = 4.0
@@ -46,11 +46,15 @@ class CodecObjective:
         # On a CPU convolutions run up to twice as fast in this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def loss(self, network: nn.Module, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(
+        self, network: nn.Module, batch_size: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         device = next(network.parameters()).device
         pictures, context = self._batch(batch_size, generator)
         grid = self.run.crop // 16
-        noise = torch.randn(batch_size, self.run.targets, self.run.model.latent_channels, grid, grid, generator=generator)
+        noise = torch.randn(
+            batch_size, self.run.targets, self.run.model.latent_channels, grid, grid, generator=generator
+        )
         pictures, context = pictures.to(device), context.to(device)
         painted, _ = network(pictures, context.contiguous(memory_format=torch.channels_last), noise.to(device))
         error = painted.float() - pictures
@@ -70,7 +74,9 @@ class CodecObjective:
             frames = [self.clips.frames[self.clips.start[episode] + i] for i in (0, last // 2, last)]
             pictures = to_tensor(np.stack(frames)).to(device)
             painted, _ = network(pictures[None, 1:], pictures[:1])
-            rows.append(np.concatenate([*frames[:1], frames[1], to_uint8(painted[0])[0], frames[2], to_uint8(painted[0])[1]], 1))
+            rows.append(
+                np.concatenate([*frames[:1], frames[1], to_uint8(painted[0])[0], frames[2], to_uint8(painted[0])[1]], 1)
+            )
         network.train()
         return np.concatenate(rows, axis=0)
 

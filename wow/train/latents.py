@@ -1,4 +1,4 @@
-"""What the world model trains on: every frame's latent and every text's tokens, computed once and kept beside the data."""
+"""What the world model trains on: each frame's latent and each text's tokens, computed once, kept beside the data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class TextTable:
         tokens = torch.zeros(len(rows), max(lengths), self.tokens.shape[1])
         mask = torch.zeros(len(rows), max(lengths), dtype=torch.bool)
         for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            tokens[place, :length] = torch.from_numpy(self.tokens[self.start[row] : self.start[row + 1]].astype(np.float32))
+            tokens[place, :length] = torch.from_numpy(
+                self.tokens[self.start[row] : self.start[row + 1]].astype(np.float32)
+            )
             mask[place, :length] = True
         return tokens, mask
 
@@ -72,7 +74,8 @@ def encode_frames(codec: Codec, clips: Clips, cache: Path, on_done: OnDone) -> N
             on_done(min(row + BATCH, total), total)
         out.flush()
         shutil.move(part, path)
-    return np.load(path)
+    latents: NDArray[np.float16] = np.load(path)
+    return latents
 
 
 def encode_texts(conditioner: TextConditioner, texts: Sequence[str], cache: Path, on_done: OnDone) -> TextTable:

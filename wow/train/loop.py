@@ -59,7 +59,9 @@ class Objective(Protocol):
 
     network: nn.Module
 
-    def loss(self, network: nn.Module, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(
+        self, network: nn.Module, batch_size: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of a random batch, and numbers to log."""
 
     def preview(self, network: nn.Module) -> UInt8:
@@ -128,7 +130,9 @@ def train(
             if log and (step % config.log_every == 0 or step == config.steps):
                 loss_value = float(loss)
                 rate = (step - first_step) * config.batch_size * world.size / (now - began)
-                log.write(step, {"loss": loss_value, "samples_per_second": rate} | {k: float(v) for k, v in numbers.items()})
+                log.write(
+                    step, {"loss": loss_value, "samples_per_second": rate} | {k: float(v) for k, v in numbers.items()}
+                )
             on_step(step, loss_value)
             if log and step % config.preview_every == 0:
                 log.picture(step, objective.preview(average))
@@ -152,7 +156,12 @@ def train(
 
 
 def _optimise(
-    objective: Objective, model: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, step: int, world: World
+    objective: Objective,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    step: int,
+    world: World,
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """One step of the optimiser: bf16 on a GPU, fp32 on a CPU."""
     for group in optimizer.param_groups:
@@ -187,13 +196,15 @@ class _Log:
 
         run.mkdir(parents=True, exist_ok=True)
         self._run = run
-        self._board = SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(run / "tensorboard"))
         self._lines = (run / "log.jsonl").open("a", buffering=1)
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
-        self._lines.write(json.dumps({"step": step} | {name: round(value, 6) for name, value in numbers.items()}) + "\n")
+        self._lines.write(
+            json.dumps({"step": step} | {name: round(value, 6) for name, value in numbers.items()}) + "\n"
+        )
         for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, step)
 
     def picture(self, step: int, picture: UInt8) -> None:
         from PIL import Image

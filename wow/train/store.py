@@ -28,10 +28,10 @@ FOLLOWS_TEXT = ("expert", "human", "unknown")
 
 @dataclass(frozen=True)
 class Clips:
-    """Episodes laid end to end. Rows `start[i]` to `start[i + 1]` of `frames` and `actions` are episode i's.
+    """Episodes laid end to end: rows `start[i]` to `start[i + 1]` of `frames` and `actions` are episode i's.
 
-    frames: uint8 [N, H, W, 3], mapped from disk. actions: float32 [N, A]. texts: for each episode, all it may be called;
-    the first is the short instruction. obeys: whether the episode does what its text says. fps: frames a second.
+    frames: uint8 [N, H, W, 3], mapped from disk. actions: float32 [N, A]. texts: for each episode, all it may be
+    called; the first is the short instruction. obeys: whether the episode does what its text says. fps: frames per s.
     """
 
     frames: UInt8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,8 @@ class WorldRun:
     three frames instead of one. time_mean, time_std: the noise level's logit-normal.
     """
 
-    model: DiTConfig = DiTConfig()
-    train: TrainConfig = TrainConfig()
+    model: DiTConfig = field(default_factory=DiTConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
     from_start: float = 0.4
     short_texts: float = 0.2
     no_text: float = 0.1
@@ -90,14 +90,29 @@ class WorldObjective:
     """Predicts clean latents of clips from noisy ones; the loss is heavier where the scene changes."""
 
     def __init__(
-        self, run: WorldRun, clips: Clips, latents: NDArray[np.float16], texts: TextTable, scale: ActionScale, codec: Codec
+        self,
+        run: WorldRun,
+        clips: Clips,
+        latents: NDArray[np.float16],
+        texts: TextTable,
+        scale: ActionScale,
+        codec: Codec,
     ) -> None:
-        self.run, self.clips, self.latents, self.texts, self.scale, self.codec = run, clips, latents, texts, scale, codec
+        self.run, self.clips, self.latents, self.texts, self.scale, self.codec = (
+            run,
+            clips,
+            latents,
+            texts,
+            scale,
+            codec,
+        )
         self.network: nn.Module = DiT(run.model)
         self._short = [[t for t in options if len(t.split()) <= LONGEST_SHORT_TEXT] for options in clips.texts]
         self._dense = [[t for t in options if len(t.split()) > LONGEST_SHORT_TEXT] for options in clips.texts]
 
-    def loss(self, network: nn.Module, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(
+        self, network: nn.Module, batch_size: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         device = next(network.parameters()).device
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
         windows = [draw_window(self.clips, self.run, random) for _ in range(batch_size)]
@@ -142,7 +157,11 @@ class WorldObjective:
         conditions = self._conditions(windows, np.random.default_rng(0), short_only=True)
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
         drawn = sample(
-            network, noise.to(device), clean[:, :1].to(device), conditions.map(lambda x: x.to(device)), SamplingOptions()
+            network,
+            noise.to(device),
+            clean[:, :1].to(device),
+            conditions.map(lambda x: x.to(device)),
+            SamplingOptions(),
         )
         truth = [self.clips.frames[w.rows] for w in windows]
         context = to_tensor(np.stack([video[0] for video in truth]))
@@ -169,7 +188,7 @@ class WorldObjective:
         )
 
     def _given(self, window: Window, random: np.random.Generator) -> tuple[bool, bool, bool]:
-        """Whether a clip comes with its text, its actions and its pace. A clip that ignores its text goes without it."""
+        """Whether a clip comes with its text, actions and pace. A clip that ignores its text goes without it."""
         obeys = bool(self.clips.obeys[window.episode])
         has_text = obeys and random.random() >= self.run.no_text
         has_actions = not obeys or random.random() >= self.run.no_actions
