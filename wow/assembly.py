@@ -57,7 +57,9 @@ def checkpoint_folder(name: str | Path) -> Path:
 def load_codec(folder: Path) -> Codec:
     """The codec of a checkpoint folder."""
     tensors, config = weights.load_part(folder, "codec")
-    sizes: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
+    sizes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()
+    }
     codec = Codec(CodecConfig(**sizes))
     # A count of batches seen: it is no weight, and neither stored nor used.
     tensors.setdefault("normalise.num_batches_tracked", torch.tensor(0))

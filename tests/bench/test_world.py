@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wow.bench.dynamics import SAME_RESET, TWO_RESETS, swap_pairs
+from wow.bench.dynamics import SAME_RESET, TWO_RESETS, measure_swaps, swap_pairs
 from wow.bench.intervals import Estimate
 from wow.bench.quality import crops
 from wow.bench.samples import chosen, clip_of, clip_rows, merged_actions
-from wow.bench.system import NearestTrainingVideo
-from wow.bench.tables import PSNR, RIGHT, Table
+from wow.bench.system import NearestTrainingVideo, RepeatFirstFrame
+from wow.bench.tables import BOTH_RIGHT, PSNR, RIGHT, Table
 from wow.bench.world import WorldBench, WorldBenchConfig
 from wow.data import DatasetWriter, open_dataset
 from wow.types import Camera, Dimension, Embodiment, Episode, Float32, UInt8, Video, WowError
@@ -190,6 +190,7 @@ def test_a_perfect_system_gets_full_marks(held_out: Episodes, tmp_path: Path) ->
     assert value(cells(tables, "instructions")["held-out paraphrase"][RIGHT]) == 1
     swaps = cells(tables, "swaps")
     assert value(swaps[f"random actions, {SAME_RESET}"][RIGHT]) == 1
+    assert value(swaps[f"random actions, {SAME_RESET}"][BOTH_RIGHT]) == 1
     dynamics = cells(tables, "dynamics")
     assert value(dynamics["random: actions alone"][PSNR]) > value(dynamics["random: first frame repeated"][PSNR]) + 5
 
@@ -197,6 +198,15 @@ def test_a_perfect_system_gets_full_marks(held_out: Episodes, tmp_path: Path) ->
 def test_a_system_that_ignores_actions_fails_the_swap(held_out: Episodes, tmp_path: Path) -> None:
     tables = bench(Physicist(deaf=True), held_out, tmp_path / "out").run("test", "squares")
     assert value(cells(tables, "swaps")[f"random actions, {SAME_RESET}"][RIGHT]) == 0
+
+
+def test_a_still_picture_follows_no_actions(held_out: Episodes) -> None:
+    """It is closer to the calmer truth whatever the actions: half right one way, never both ways."""
+    clips = {number: clip_of(held_out.episode(number), str(number), FRAMES, "front") for number in range(len(held_out))}
+    pairs = [(clips[one], clips[other], kind) for one, other, kind in swap_pairs(held_out, 2) if kind != TWO_RESETS]
+    records = measure_swaps(pairs, RepeatFirstFrame(), 0)
+    assert any(record.follows_swapped for record in records)
+    assert not any(record.tells_apart for record in records)
 
 
 def test_a_system_that_cannot_read_is_right_by_chance_only(held_out: Episodes, tmp_path: Path) -> None:

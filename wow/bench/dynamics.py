@@ -2,7 +2,8 @@
 
 Swap test: the first frame and the instruction of one episode with the actions of another. The video has to be closer to
 what those actions really did than to what the first episode did. Where both start from the same reset the truth is
-known exactly. Between two resets of a task it is not: there the *changes* since each first frame are compared, because
+known exactly. A video in which little moves is always closer to the calmer of two truths, so the test is also made with
+the own actions: only a system that hears actions passes both. Between two resets of a task it is not: there the *changes* since each first frame are compared, because
 the pictures differ in where things lie from the start. That is a hint and no proof: what moves lies elsewhere, too.
 """
 
@@ -42,9 +43,9 @@ class DynamicsRecord:
 
 @dataclass(frozen=True)
 class SwapRecord:
-    """Mean squared errors [grey levels²] of a video with swapped actions, to what they do and to what the own ones did.
+    """Mean squared errors [grey levels²] of two videos from one first frame, to what really came of either's actions.
 
-    apart: the squared error between those two truths, below which there is little to tell apart.
+    to_swapped, to_own: of the video with swapped actions. own_to_swapped, own_to_own: of the one with its own actions.
     """
 
     key: str
@@ -52,11 +53,18 @@ class SwapRecord:
     kind: str
     to_swapped: float
     to_own: float
-    apart: float
+    own_to_swapped: float
+    own_to_own: float
 
     @property
-    def follows_actions(self) -> bool:
+    def follows_swapped(self) -> bool:
+        """Whether swapped actions led closer to what they really do than to what the episode did."""
         return self.to_swapped < self.to_own
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether also its own actions led closer to their truth: never so for a system that is blind to actions."""
+        return self.follows_swapped and self.own_to_own < self.own_to_swapped
 
 
 def measure_dynamics(
@@ -123,21 +131,25 @@ def swap_pairs(store: EpisodeStore, per_task: int) -> list[tuple[int, int, str]]
 
 
 def measure_swaps(pairs: Sequence[tuple[Clip, Clip, str]], system: Imaginer, seed: int) -> list[SwapRecord]:
-    """A record for each pair: the first one's frame and instruction, the second one's actions."""
+    """A record for each pair: the first one's frame and instruction, with the second one's actions and its own."""
     owns, others = [own for own, _, _ in pairs], [other for _, other, _ in pairs]
-    videos = _imagined(owns, others, [own.prompt for own in owns], system, seed)
-    return [_compared(*pair, video) for pair, video in zip(pairs, videos, strict=True)]
+    prompts = [own.prompt for own in owns]
+    swapped = _imagined(owns, others, prompts, system, seed)
+    unswapped = _imagined(owns, owns, prompts, system, seed)
+    return [_compared(*pair, *videos) for pair, *videos in zip(pairs, swapped, unswapped, strict=True)]
 
 
-def _compared(own: Clip, other: Clip, kind: str, video: UInt8) -> SwapRecord:
-    seen, did, would = (_shown(frames, kind) for frames in (video, own.frames, other.frames))
+def _compared(own: Clip, other: Clip, kind: str, swapped: UInt8, unswapped: UInt8) -> SwapRecord:
+    did, would = _shown(own.frames, kind), _shown(other.frames, kind)
+    seen, seen_own = _shown(swapped, kind), _shown(unswapped, kind)
     return SwapRecord(
         key=f"{own.key}<-{other.key}",
         task=own.task,
         kind=kind,
         to_swapped=_squared(seen, would),
         to_own=_squared(seen, did),
-        apart=_squared(did, would),
+        own_to_swapped=_squared(seen_own, would),
+        own_to_own=_squared(seen_own, did),
     )
 
 

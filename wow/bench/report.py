@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wow.bench.intervals import Estimate
-from wow.bench.tables import PSNR, RIGHT, Table
+from wow.bench.tables import BOTH_RIGHT, PSNR, RIGHT, Table
 
-PERCENT = (RIGHT,)
+PERCENT = (RIGHT, BOTH_RIGHT)
 TWO_DIGITS = (PSNR,)
 
 

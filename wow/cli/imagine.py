@@ -76,17 +76,17 @@ class Imagine(Sampling, MakesFolder, Seeded):
 
     def run(self) -> Summary:
         from wow import assembly
-        from wow.data.picture import fit_picture, read_picture
+        from wow.data.picture import read_picture
 
         began = time.perf_counter()
         picture = read_picture(self.image)
         actions = None if self.actions is None else read_actions(self.actions)
         model = assembly.load(self.model)
         loaded = time.perf_counter()
-        fitted, fitting = fit_picture(picture, model.size)
+        fitted, fitting = model.fit(picture)
         requests = [
             assembly.Request(
-                fitted[None], self.instruction, actions, self.seed + place, None if self.fps is None else 1.0 / self.fps
+                fitted, self.instruction, actions, self.seed + place, None if self.fps is None else 1.0 / self.fps
             )
             for place in range(self.candidates)
         ]
@@ -100,7 +100,7 @@ class Imagine(Sampling, MakesFolder, Seeded):
         summary: Summary = {
             "out": self.out,
             "videos": [path.name for path in written],
-            "image_fitting": fitting,
+            "image_fitting": fitting or "taken as it is",
             "fps": videos[0].fps,
             "seconds_to_load": loaded - began,
             "seconds_to_imagine": imagined - loaded,

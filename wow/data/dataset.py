@@ -65,8 +65,8 @@ class Pictures(Protocol):
         """How many there are, found without decoding."""
         ...
 
-    def read(self, indices: Sequence[int]) -> UInt8:
-        """Those at `indices`: uint8 [N, H, W, 3] RGB."""
+    def read(self, indices: Sequence[int], out: UInt8 | None = None) -> UInt8:
+        """Those at `indices`: uint8 [N, H, W, 3] RGB, written into `out` where one is given."""
         ...
 
 
@@ -96,10 +96,10 @@ class Clip:
             available = len(video) - (video.index_at(self.seconds) if self.seconds else 0)
         return available if self.length is None else min(available, self.length)
 
-    def read(self, indices: Sequence[int]) -> UInt8:
+    def read(self, indices: Sequence[int], out: UInt8 | None = None) -> UInt8:
         with VideoFile(self.file) as video:
             first = video.index_at(self.seconds) if self.seconds else 0
-            return video.frames([first + index for index in indices])
+            return video.frames([first + index for index in indices], out)
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,13 @@ class Dataset:
             raise WowError(f"{self.path}: episode {self._item(index).name} has no camera called {camera}")
         return found
 
-    def frames(self, episode: int, indices: Sequence[int], camera: str | None = None) -> UInt8:
-        """The frames at `indices` of one camera (the first, if none is named): uint8 [N, H, W, 3] RGB."""
+    def frames(
+        self, episode: int, indices: Sequence[int], camera: str | None = None, *, out: UInt8 | None = None
+    ) -> UInt8:
+        """The frames at `indices` of one camera (the first, if none is named): uint8 [N, H, W, 3] RGB.
+
+        out: an array of that shape to write into, and to return.
+        """
         item = self._item(episode)
         name = camera or next(iter(item.pictures), None)
         if name is None or name not in item.pictures:
@@ -193,7 +198,7 @@ class Dataset:
         if len(indices) and not (min(indices) >= 0 and max(indices) < length):
             raise WowError(f"{self.path}: episode {item.name} has frames 0 to {length - 1}, not {list(indices)}")
         with _named(item):
-            return item.pictures[name].read(indices)
+            return item.pictures[name].read(indices, out)
 
     def signal(self, episode: int, key: str) -> Array:
         """One per-frame array of an episode, [T, …]: "action", "observation.state" or the key of a signal."""
@@ -282,6 +287,11 @@ def check_item(item: Item, *, decode: bool = False) -> list[Problem]:
             frame, dimension = np.argwhere(~np.isfinite(vectors))[0]
             found(item.columns.file, f"{key} is not a finite number at frame {frame}, dimension {dimension}")
     return problems
+
+
+def placed(pictures: Sequence[UInt8], out: UInt8 | None) -> UInt8:
+    """The pictures as one array, `out` where one is given."""
+    return np.stack(pictures) if out is None else np.stack(pictures, out=out)
 
 
 def without_file(problem: WowError, file: Path) -> str:

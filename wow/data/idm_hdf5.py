@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from wow.data.dataset import Array, Contents, EpisodeRecord, Item, Problem, bad_episode, check_item, without_file
+from wow.data.dataset import (
+    Array,
+    Contents,
+    EpisodeRecord,
+    Item,
+    Problem,
+    bad_episode,
+    check_item,
+    placed,
+    without_file,
+)
 from wow.data.embodiment import infer_embodiment
 from wow.data.layout import ACTION, STATE
 from wow.types import Camera, UInt8, WowError
@@ -78,9 +88,9 @@ class Hdf5Pictures:
         with _open(self.file) as content:
             return len(content[IMAGE])
 
-    def read(self, indices: Sequence[int]) -> UInt8:
+    def read(self, indices: Sequence[int], out: UInt8 | None = None) -> UInt8:
         with _open(self.file) as content:
-            return np.stack([_picture(self.file, content[IMAGE][index]) for index in indices])
+            return placed([_picture(self.file, content[IMAGE][index]) for index in indices], out)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wow.data.dataset import Array, Clip, Contents, EpisodeRecord, Item, Pictures, Problem, usable
+from wow.data.dataset import Array, Clip, Contents, EpisodeRecord, Item, Pictures, Problem, placed, usable
 from wow.data.embodiment import CARD, infer_embodiment, read_embodiment
 from wow.data.layout import (
     ACTION,
@@ -97,7 +97,7 @@ class ParquetPictures:
     def count(self) -> int:
         return len(self._cells())
 
-    def read(self, indices: Sequence[int]) -> UInt8:
+    def read(self, indices: Sequence[int], out: UInt8 | None = None) -> UInt8:
         from PIL import Image
 
         cells = self._cells()
@@ -107,7 +107,7 @@ class ParquetPictures:
             if content is None:
                 content = (self.file.parents[2] / cells[index]["path"]).read_bytes()
             pictures.append(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")))
-        return np.stack(pictures)
+        return placed(pictures, out)
 
     def _cells(self) -> list[dict[str, Any]]:
         filters = None if self.episode is None else [("episode_index", "==", self.episode)]

@@ -1,4 +1,4 @@
-"""Pictures from disk, fitted to the size that a model takes."""
+"""Pictures from disk."""
 
 from __future__ import annotations
 
@@ -26,24 +26,3 @@ def read_picture(path: Path) -> UInt8:
         raise WowError(f"there is no picture at {path}: name a PNG or JPEG file") from None
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
         raise WowError(f"{path} cannot be read as a picture ({error}): name a PNG or JPEG file") from None
-
-
-def fit_picture(picture: UInt8, size: int) -> tuple[UInt8, str]:
-    """The picture as [size, size, 3] with its aspect kept, and a sentence that says what was done.
-
-    It is scaled until its shorter side fits; what then sticks out on the longer side is cut off evenly at both ends.
-    """
-    height, width = picture.shape[:2]
-    if (height, width) == (size, size):
-        return picture, f"taken as it is ({size}x{size})"
-    scale = size / min(height, width)
-    wide, high = max(size, round(width * scale)), max(size, round(height * scale))
-    left, top = (wide - size) // 2, (high - size) // 2
-    scaled = Image.fromarray(picture).resize((wide, high), Image.Resampling.LANCZOS)
-    cut = scaled.crop((left, top, left + size, top + size))
-    lost = 1.0 - size * size / (wide * high)
-    said = f"scaled from {width}x{height} to {wide}x{high}"
-    if lost > 0:
-        side = "left and right" if wide > high else "top and bottom"
-        said += f", then cut to {size}x{size} at {side} ({lost:.0%} of the picture is not seen)"
-    return np.asarray(cut), said

@@ -69,6 +69,11 @@ class _Contents:
     keyframes: NDArray[np.int64]
 
 
+def _contents(stamps: Sequence[int], keyframes: Sequence[int]) -> _Contents:
+    shown = np.unique(np.asarray(stamps, np.int64))
+    return _Contents(shown, np.searchsorted(shown, np.unique(keyframes)) if keyframes else np.zeros(1, np.int64))
+
+
 FILES_REMEMBERED = 8192
 _known_contents: dict[tuple[str, int, int], _Contents] = {}
 
@@ -116,6 +121,15 @@ class VideoFile:
         return known
 
     def _read_contents(self) -> _Contents:
+        """From the file's own index where frames are stored in the order shown, else by going through all packets."""
+        entries = self._stream.index_entries
+        is_in_order = not self._stream.codec_context.has_b_frames and len(entries) == self._stream.frames > 0
+        if is_in_order and not any(entry.is_discard for entry in entries):
+            end = max(entry.pos + entry.size for entry in entries)
+            if end > self.path.stat().st_size:
+                whole = sum(entry.pos + entry.size <= self.path.stat().st_size for entry in entries)
+                raise WowError(f"{self.path}: the video is cut off after {whole} of {len(entries)} frames")
+            return _contents([entry.timestamp for entry in entries], [e.timestamp for e in entries if e.is_keyframe])
         stamps: list[int] = []
         keyframes: list[int] = []
         found = 0
@@ -129,11 +143,9 @@ class VideoFile:
                     keyframes.append(packet.pts)
         if not stamps:
             raise WowError(f"{self.path}: the video holds no frames")
-        promised = self._stream.frames
-        if promised > found:
-            raise WowError(f"{self.path}: the video is cut off after {found} of {promised} frames")
-        shown = np.unique(np.asarray(stamps, np.int64))
-        return _Contents(shown, np.searchsorted(shown, np.unique(keyframes)) if keyframes else np.zeros(1, np.int64))
+        if self._stream.frames > found:
+            raise WowError(f"{self.path}: the video is cut off after {found} of {self._stream.frames} frames")
+        return _contents(stamps, keyframes)
 
     def __enter__(self) -> Self:
         return self
@@ -173,34 +185,44 @@ class VideoFile:
         stamp = round(seconds / float(base))
         return int(np.abs(self._stamps - stamp).argmin())
 
-    def frames(self, indices: Sequence[int]) -> UInt8:
-        """The frames at `indices`, in that order, repeats allowed: uint8 [N, H, W, 3] RGB."""
-        if not len(indices):
-            return np.zeros((0, self.height, self.width, 3), np.uint8)
-        if min(indices) < 0 or max(indices) >= len(self):
-            raise WowError(f"{self.path}: has frames 0 to {len(self) - 1}, asked for {min(indices)} to {max(indices)}")
-        decoded: dict[int, UInt8] = {}
-        with _reading(self.path):
-            for index in sorted(set(indices)):
-                decoded[index] = self._decode(index)
-        return np.stack([decoded[index] for index in indices])
+    def frames(self, indices: Sequence[int], out: UInt8 | None = None) -> UInt8:
+        """The frames at `indices`, in that order, repeats allowed: uint8 [N, H, W, 3] RGB.
 
-    def _decode(self, index: int) -> UInt8:
+        out: an array of that shape to write into, and to return.
+        """
+        if len(indices) and (min(indices) < 0 or max(indices) >= len(self)):
+            raise WowError(f"{self.path}: has frames 0 to {len(self) - 1}, asked for {min(indices)} to {max(indices)}")
+        shape = (len(indices), self.height, self.width, 3)
+        frames = np.empty(shape, np.uint8) if out is None else out
+        if frames.shape != shape:
+            raise WowError(f"{self.path}: its frames are {self.width}x{self.height}, not as the dataset's card says")
+        done: int | None = None
+        with _reading(self.path):
+            for place in sorted(range(len(indices)), key=indices.__getitem__):
+                if done is not None and indices[done] == indices[place]:
+                    frames[place] = frames[done]
+                else:
+                    self._decode(indices[place], frames[place])
+                done = place
+        return frames
+
+    def _decode(self, index: int, out: UInt8) -> None:
         """Decode up to frame `index`: onward from where we are when that is no detour, else from its keyframe."""
         keyframe = int(self._keyframes[max(int(np.searchsorted(self._keyframes, index, side="right")) - 1, 0)])
         if self._decoder is None or index < self._position or keyframe > self._position:
             self._container.seek(int(self._stamps[keyframe]), stream=self._stream, backward=True)
             self._decoder = self._container.decode(self._stream)
+        stamp = int(self._stamps[index])
         for frame in self._decoder:
-            if frame.pts is None or frame.pts < self._stamps[index]:
+            if frame.pts is None or frame.pts < stamp:
                 continue
+            if frame.pts > stamp:
+                break
             self._position = index + 1
-            if frame.pts == self._stamps[index]:
-                picture: UInt8 = (
-                    self._reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
-                )
-                return picture
-            break
+            plane = self._reformatter.reformat(frame, format="rgb24").planes[0]
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(self.height, plane.line_size)
+            out[...] = rows[:, : 3 * self.width].reshape(self.height, self.width, 3)
+            return
         self._decoder = None
         raise WowError(f"{self.path}: frame {index} of {len(self)} cannot be decoded; the file is damaged")
 

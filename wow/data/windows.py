@@ -82,7 +82,7 @@ class WindowLoader:
             raise WowError(f"{dataset.path}: a window needs {span} frames, the longest episode has {longest}")
         self._next = 0
         self._pool = ThreadPoolExecutor(workers, "windows") if workers else None
-        self._coming: deque[tuple[int, list[Future[_Sample]]]] = deque()
+        self._coming: deque[tuple[_Job, list[Future[None]]]] = deque()
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -90,14 +90,18 @@ class WindowLoader:
     def __next__(self) -> Batch:
         number, self._next = self._next, self._next + 1
         if self._pool is None:
-            return self._batch(number, [self._sample(window) for window in self.windows(number)])
+            job = self._begun(number)
+            for place, _ in enumerate(job.windows):
+                self._decode(job, place)
+            return self._batch(job)
         # One batch is decoded while the last one is trained on.
         while len(self._coming) < 2:
-            ahead = number + len(self._coming)
-            self._coming.append((ahead, [self._pool.submit(self._sample, w) for w in self.windows(ahead)]))
-        coming, futures = self._coming.popleft()
-        assert coming == number
-        return self._batch(number, [future.result() for future in futures])
+            job = self._begun(number + len(self._coming))
+            self._coming.append((job, [self._pool.submit(self._decode, job, p) for p in range(self.batch_size)]))
+        job, futures = self._coming.popleft()
+        for future in futures:
+            future.result()
+        return self._batch(job)
 
     def __enter__(self) -> Self:
         return self
@@ -147,30 +151,40 @@ class WindowLoader:
             "num_shards": self._num_shards,
         }
 
-    def _sample(self, window: Window) -> _Sample:
-        rows = [window.start + number * self.stride for number in range(self.num_frames)]
-        frames = {name: self.dataset.frames(window.episode, rows, name) for name in self.cameras}
-        card = self.dataset.embodiment
-        actions = np.zeros((rows[-1] - rows[0], 0), np.float32)
-        if card.action:
-            actions = as_vectors(self.dataset.signal(window.episode, ACTION))[rows[0] : rows[-1]]
-        states = as_vectors(self.dataset.signal(window.episode, STATE))[rows] if card.state else None
-        return _Sample(window, frames, actions, states)
-
-    def _batch(self, number: int, samples: Sequence[_Sample]) -> Batch:
-        states = [sample.states for sample in samples if sample.states is not None]
-        return Batch(
-            windows=tuple(sample.window for sample in samples),
-            records=tuple(self.dataset.records[sample.window.episode] for sample in samples),
-            frames={name: np.stack([sample.frames[name] for sample in samples]) for name in self.cameras},
-            actions=np.stack([sample.actions for sample in samples]),
-            states=np.stack(states) if states else None,
+    def _begun(self, number: int) -> _Job:
+        sizes = {camera.name: (camera.height, camera.width) for camera in self.dataset.embodiment.cameras}
+        shape = (self.batch_size, self.num_frames)
+        return _Job(
+            self.windows(number), {name: np.empty((*shape, *sizes[name], 3), np.uint8) for name in self.cameras}
         )
+
+    def _rows(self, window: Window) -> list[int]:
+        return [window.start + number * self.stride for number in range(self.num_frames)]
+
+    def _decode(self, job: _Job, place: int) -> None:
+        """Decode a window's frames straight into their place in the batch."""
+        window = job.windows[place]
+        for name in self.cameras:
+            self.dataset.frames(window.episode, self._rows(window), name, out=job.frames[name][place])
+
+    def _batch(self, job: _Job) -> Batch:
+        card = self.dataset.embodiment
+        span = (self.num_frames - 1) * self.stride
+        actions = np.zeros((self.batch_size, span, len(card.action)), np.float32)
+        states = np.zeros((self.batch_size, self.num_frames, len(card.state)), np.float32) if card.state else None
+        for place, window in enumerate(job.windows):
+            if card.action:
+                rows = as_vectors(self.dataset.signal(window.episode, ACTION))
+                actions[place] = rows[window.start : window.start + span]
+            if states is not None:
+                states[place] = as_vectors(self.dataset.signal(window.episode, STATE))[self._rows(window)]
+        records = tuple(self.dataset.records[window.episode] for window in job.windows)
+        return Batch(job.windows, records, job.frames, actions, states)
 
 
 @dataclass(frozen=True)
-class _Sample:
-    window: Window
+class _Job:
+    """A batch in the making: where its windows lie, and the arrays that their frames are decoded into."""
+
+    windows: tuple[Window, ...]
     frames: Mapping[str, UInt8]
-    actions: Float32
-    states: Float32 | None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from wow.imagine.actions import ActionScale
 from wow.imagine.contract import OnStep, demand
+from wow.imagine.fit import fit_picture
 from wow.imagine.sampler import SamplingOptions, sample
 from wow.models.codec import Codec
 from wow.models.dit import Conditions, DiT
@@ -57,7 +60,7 @@ class MiniWorldModel:
 
     def imagine(
         self,
-        context: Video | UInt8,
+        context: Video | Image.Image | UInt8,
         prompt: str | None = None,
         *,
         actions: Actions | Float32 | None = None,
@@ -66,17 +69,23 @@ class MiniWorldModel:
         options: SamplingOptions = SamplingOptions(),  # noqa: B008
         fps: float | None = None,
     ) -> Video:
-        """A clip of `num_frames` frames whose first are the context (one picture [H, W, 3], or a video).
+        """A clip of `num_frames` frames whose first are the context: one picture, uint8 [H, W, 3], or a video.
 
-        The same seed gives the same bytes. fps: frames per second of robot time; None lets the model choose.
+        Pictures of another size are fitted with their aspect kept, and a warning says how. The same seed gives the
+        same bytes. fps: frames per second of robot time; None lets the model choose.
         Raises WowError for an empty instruction, an unsupported number of frames, or actions that do not fit the card.
         """
-        frames = context.frames if isinstance(context, Video) else context
+        frames, fitting = self.fit(_frames(context))
+        if fitting:
+            warnings.warn(f"the picture was {fitting}", stacklevel=2)
         values = self._values(actions)
-        request = Request(
-            frames if frames.ndim == 4 else frames[None], prompt, values, seed, None if fps is None else 1 / fps
-        )
+        request = Request(frames, prompt, values, seed, None if fps is None else 1 / fps)
         return self.imagine_all([request], num_frames=num_frames, options=options)[0]
+
+    def fit(self, frames: UInt8) -> tuple[UInt8, str]:
+        """Frames [T, H, W, 3] or one [H, W, 3] as [T, size, size, 3], and what was done to them ("" for nothing)."""
+        fitted = [fit_picture(frame, self.size) for frame in (frames if frames.ndim == 4 else frames[None])]
+        return np.stack([frame for frame, _ in fitted]), fitted[0][1]
 
     def imagine_all(
         self,
@@ -175,3 +184,13 @@ class MiniWorldModel:
             seconds=torch.tensor(seconds, dtype=torch.float32),
             has_seconds=torch.tensor([request.seconds is not None for request in requests]),
         )
+
+
+def _frames(context: Video | Image.Image | UInt8) -> UInt8:
+    """The frames [T, H, W, 3] or the one [H, W, 3] of what a caller gave. Raises WowError where it is neither."""
+    if isinstance(context, Video):
+        return context.frames
+    frames = np.asarray(context.convert("RGB") if isinstance(context, Image.Image) else context)
+    if frames.dtype != np.uint8 or frames.ndim not in (3, 4) or frames.shape[-1] != 3:
+        raise WowError(f"a picture is uint8 [H, W, 3], not {frames.dtype} {list(frames.shape)}")
+    return frames

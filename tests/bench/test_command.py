@@ -1,0 +1,40 @@
+"""`wow bench world`: what it takes, what it takes up again, and that asking costs no heavy package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wow.cli.bench import BenchWorld, held_out_wordings
+from wow.types import WowError
+
+
+def parsed(*words: str) -> BenchWorld:
+    return BenchWorld.parse(words, "bench world")
+
+
+def test_it_takes_up_its_own_runs_and_refuses_other_folders(tmp_path: Path) -> None:
+    command = parsed("--data", "held-out", "--out", str(tmp_path), "--steps", "1", "4")
+    assert command.steps == (1, 4)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(WowError, match="never overwritten"):
+        command.prepare()
+    (tmp_path / "run.json").write_text("{}")
+    command.prepare()
+
+
+def test_every_simulated_task_has_a_wording_that_training_never_had() -> None:
+    from wow.sim.tasks import TASKS
+
+    wordings = held_out_wordings()
+    assert wordings.keys() == TASKS.keys()
+    assert not any(wordings[name] in (task.instruction, *task.paraphrases) for name, task in TASKS.items())
+
+
+def test_its_help_loads_no_torch() -> None:
+    code = "import sys, wow.cli.bench; wow.cli.bench.held_out_wordings(); print('torch' in sys.modules, 'mujoco' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
