@@ -35,6 +35,7 @@ def test_every_simulated_task_has_a_wording_that_training_never_had() -> None:
 
 
 def test_its_help_loads_no_torch() -> None:
-    code = "import sys, wow.cli.bench; wow.cli.bench.held_out_wordings(); print('torch' in sys.modules, 'mujoco' in sys.modules)"
+    loaded = "print('torch' in sys.modules, 'mujoco' in sys.modules)"
+    code = f"import sys, wow.cli.bench; wow.cli.bench.held_out_wordings(); {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -22,7 +22,7 @@ from wow.types import Camera, Dimension, Embodiment, Episode, Float32, UInt8, Vi
 
 # ---- a world small enough to know everything about: a bright square moves over a dark floor ----
 
-SIZE, FRAMES, SQUARE = 64, 9, 10
+SIZE, FRAMES, SQUARE = 64, 5, 10
 DIRECTIONS = {"go right": (3.0, 0.0), "go down": (0.0, 3.0), "go left": (-3.0, 0.0)}
 PARAPHRASES = {"go right": "to the right", "go down": "downwards", "go left": "to the left"}
 CARD = Embodiment(

@@ -1,10 +1,12 @@
 """Dimension 4: does the video follow the actions? On expert, flawed and random ones, and on those of another episode.
 
 Swap test: the first frame and the instruction of one episode with the actions of another. The video has to be closer to
-what those actions really did than to what the first episode did. Where both start from the same reset the truth is
-known exactly. A video in which little moves is always closer to the calmer of two truths, so the test is also made with
-the own actions: only a system that hears actions passes both. Between two resets of a task it is not: there the *changes* since each first frame are compared, because
-the pictures differ in where things lie from the start. That is a hint and no proof: what moves lies elsewhere, too.
+what those actions really did than to what the first episode did. A video in which little moves is always closer to the
+calmer of two truths, so the test is made with the own actions, too: only a system that hears actions passes both.
+
+Where both episodes start from the same reset the truth is known exactly. Between two resets of a task it is not: there
+the *changes* since each first frame are compared, because the pictures differ in where things lie from the start. That
+is a hint and no proof: what moves lies elsewhere, too.
 """
 
 from __future__ import annotations

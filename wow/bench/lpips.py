@@ -81,6 +81,16 @@ class Lpips:
         parts = [self._distance(first[i : i + size], second[i : i + size]) for i in range(0, len(first), size)]
         return torch.cat(parts).numpy().astype(np.float32)
 
+    @property
+    def name(self) -> str:
+        """Tells these features from another network's."""
+        return "alexnet"
+
+    @torch.no_grad()
+    def features(self, frames: UInt8, side: int) -> Tensor:
+        """What the last convolution sees in pictures [N, H, W, 3], averaged to a grid: [N, 256, side, side]."""
+        return functional.adaptive_avg_pool2d(self._features(frames)[-1], side)
+
     def _distance(self, first: UInt8, second: UInt8) -> Tensor:
         total = torch.zeros(len(first))
         for one, other, head in zip(self._features(first), self._features(second), self._heads, strict=True):

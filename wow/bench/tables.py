@@ -116,8 +116,8 @@ def swap_table(records: Sequence[SwapRecord]) -> Table:
     notes = (
         "First frame and instruction of one episode, actions of another of the same task. Both ways: and with its own "
         "actions it is closer to the own truth; a system that does not hear actions has 0 % there.",
-        "Same reset: the truth of the swapped actions is exact. Two resets: changes since each first frame are compared, "
-        "a hint only.",
+        "Same reset: the truth of the swapped actions is exact. Two resets: changes since each first frame are "
+        "compared, a hint only.",
     )
     title = "Swapped actions: the video is closer to what they really do"
     return Table("swaps", title, (RIGHT, BOTH_RIGHT), tuple(rows), notes)

@@ -80,6 +80,11 @@ class TrainWorld(Train):
         from wow.train.export import as_checkpoint
         from wow.train.world import prepare_world
 
+        encoder = None
+        if self.config.relation_weight > 0:
+            from wow.bench.lpips import load_lpips
+
+            encoder = load_lpips()
         clips = _clips(self)
         codec = assembly.load_codec(as_checkpoint(self.codec)).to(device())
         with Progress("prepare", total=None) as progress:
@@ -90,6 +95,7 @@ class TrainWorld(Train):
                 assembly.load_text().to(device()),
                 self.data[0] / ".cache",
                 lambda what, done, total: progress.update(done, f"of {total} {what}"),
+                encoder,
             )
         return _train(self, objective, self.config.train, "dit", objective.about())
 

@@ -33,8 +33,12 @@ def export(run: Path, folder: Path) -> None:
     note = json.loads(path.read_text())
     if not (folder / weights.MANIFEST).exists():
         _copy_text_encoder(folder)
-    # Counts of batches seen are no weights.
-    tensors = {name: value for name, value in load_average(run).items() if value.is_floating_point()}
+    # Counts of batches seen are no weights, and what only served an auxiliary loss is not needed any more.
+    tensors = {
+        name.removeprefix("dit."): value
+        for name, value in load_average(run).items()
+        if value.is_floating_point() and not name.startswith("relation_head.")
+    }
     weights.save_part(folder, note["part"], tensors, note["about"])
 
 

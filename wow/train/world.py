@@ -22,6 +22,7 @@ from wow.models.text import TextConditioner
 from wow.train.codec import to_tensor, to_uint8
 from wow.train.latents import TextTable, encode_frames, encode_texts
 from wow.train.loop import TrainConfig
+from wow.train.relations import FrameEncoder, ObservedDiT, clip_features, encode_teacher, relation_loss
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
 
@@ -38,7 +39,8 @@ class WorldRun:
     from_start: share of clips that begin with their episode. short_texts: share of texts that are a short instruction
     rather than a dense caption (WoW mixes 1 to 4). no_text, no_actions, no_pace: share of clips that go without.
     free_pace: share of clips with a random pace that need not cover what is left. more_context: share that is given
-    three frames instead of one. time_mean, time_std: the noise level's logit-normal.
+    three frames instead of one. time_mean, time_std: the noise level's logit-normal. relation_weight: weight of the
+    token relation loss on the tokens after block `relation_block`; 0 leaves it out.
     """
 
     model: DiTConfig = field(default_factory=DiTConfig)
@@ -53,6 +55,8 @@ class WorldRun:
     time_mean: float = 0.4
     time_std: float = 1.2
     motion_weight: float = 1.0
+    relation_weight: float = 0.0
+    relation_block: int = 5
 
     def __post_init__(self) -> None:
         shares = (self.from_start, self.short_texts, self.no_text, self.no_actions, self.no_pace, self.free_pace)
@@ -97,16 +101,13 @@ class WorldObjective:
         texts: TextTable,
         scale: ActionScale,
         codec: Codec,
+        teacher: NDArray[np.float16] | None = None,
     ) -> None:
-        self.run, self.clips, self.latents, self.texts, self.scale, self.codec = (
-            run,
-            clips,
-            latents,
-            texts,
-            scale,
-            codec,
-        )
-        self.network: nn.Module = DiT(run.model)
+        self.run, self.clips, self.latents = run, clips, latents
+        self.texts, self.scale, self.codec = texts, scale, codec
+        self.teacher = teacher
+        dit = DiT(run.model)
+        self.network: nn.Module = dit if teacher is None else ObservedDiT(dit, run.relation_block)
         self._short = [[t for t in options if len(t.split()) <= LONGEST_SHORT_TEXT] for options in clips.texts]
         self._dense = [[t for t in options if len(t.split()) > LONGEST_SHORT_TEXT] for options in clips.texts]
 
@@ -124,13 +125,19 @@ class WorldObjective:
         time = level[:, None] * predicted
         noisy = interpolate(clean, torch.randn(clean.shape, generator=generator), time)
         clean, noisy, time, predicted, level = (x.to(device) for x in (clean, noisy, time, predicted, level))
-        guess = network(noisy, time, conditions.map(lambda x: x.to(device))).float()
-        error = (guess - clean).square().mean(dim=2)
+        answer = network(noisy, time, conditions.map(lambda x: x.to(device)))
+        guess, tokens = answer if isinstance(answer, tuple) else (answer, None)
+        error = (guess.float() - clean).square().mean(dim=2)
         weight = predicted[..., None, None] * _motion_weight(clean, self.run.motion_weight)
         per_clip = (error * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
         # The velocity's error is the clean latent's over time squared; near time 0 that would be all one hears.
         loss = (per_clip / level.clamp_min(0.3).square()).mean()
-        return loss, {"latent_error": per_clip.detach().mean()}
+        numbers = {"latent_error": per_clip.detach().mean()}
+        if tokens is None or self.teacher is None:
+            return loss, numbers
+        taught = clip_features(self.teacher, np.stack([w.rows for w in windows])).to(device)
+        relation = relation_loss(tokens.float(), taught)
+        return loss + self.run.relation_weight * relation, {**numbers, "relation": relation.detach()}
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""
@@ -150,6 +157,7 @@ class WorldObjective:
         """For six episodes: the imagined film strip above the true one."""
         network.eval()
         device = next(network.parameters()).device
+        denoiser = network.dit if isinstance(network, ObservedDiT) else network
         picked = [int(i) for i in np.linspace(0, len(self.clips) - 1, 6)]
         still = WorldRun(model=self.run.model, from_start=1.0, free_pace=0.0)
         windows = [_window_of(self.clips, episode, still) for episode in picked]
@@ -157,7 +165,7 @@ class WorldObjective:
         conditions = self._conditions(windows, np.random.default_rng(0), short_only=True)
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
         drawn = sample(
-            network,
+            denoiser,
             noise.to(device),
             clean[:, :1].to(device),
             conditions.map(lambda x: x.to(device)),
@@ -204,11 +212,18 @@ class WorldObjective:
 
 
 def prepare_world(
-    run: WorldRun, clips: Clips, codec: Codec, conditioner: TextConditioner, cache: Path, on_done: OnDone
+    run: WorldRun,
+    clips: Clips,
+    codec: Codec,
+    conditioner: TextConditioner,
+    cache: Path,
+    on_done: OnDone,
+    encoder: FrameEncoder | None = None,
 ) -> WorldObjective:
     """The objective with its latents and texts computed or found in `cache`; the model takes its sizes from the data.
 
-    on_done: what is being prepared ("latents", "texts"), how many are done, and of how many.
+    on_done: what is being prepared ("latents", "texts", "relations"), how many are done, and of how many. encoder: the
+    teacher of the relation loss; needed where the run has one. Raises WowError where it is missing.
     """
     latents = encode_frames(codec, clips, cache, lambda done, total: on_done("latents", done, total))
     every_text = [text for texts in clips.texts for text in texts]
@@ -217,7 +232,13 @@ def prepare_world(
         run.model, grid=latents.shape[2], latent_channels=latents.shape[1], action_width=clips.actions.shape[1]
     )
     scale = scale_of(clips.actions, clips.embodiment)
-    return WorldObjective(replace(run, model=model), clips, latents, texts, scale, codec)
+    teacher = None
+    if run.relation_weight > 0:
+        if encoder is None:
+            raise WowError("the relation loss needs a teacher: leave --config.relation-weight at 0 to train without")
+        side = model.grid // model.patch
+        teacher = encode_teacher(encoder, clips, side, cache, lambda done, total: on_done("relations", done, total))
+    return WorldObjective(replace(run, model=model), clips, latents, texts, scale, codec, teacher)
 
 
 def _window_of(clips: Clips, episode: int, run: WorldRun) -> Window:

@@ -1,0 +1,180 @@
+"""What is trained on: pieces where things move, windows that reach the end, texts and latents that fit together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wow.assembly import load_text
+from wow.models.codec import Codec
+from wow.train.codec import CodecObjective, cut_where_moving, to_tensor, to_uint8
+from wow.train.latents import encode_frames, encode_texts
+from wow.train.recipes import CODEC_RECIPES, WORLD_RECIPES, find_recipe
+from wow.train.relations import ObservedDiT, clip_features, relation_loss
+from wow.train.store import Clips
+from wow.train.world import Window, WorldRun, draw_window, prepare_world
+from wow.types import Dimension, Embodiment, UInt8, WowError
+
+CARD = Embodiment("test", 20.0, tuple(Dimension(f"a{i}", "m") for i in range(7)), action_kind="delta")
+
+
+def make_clips(lengths: tuple[int, ...] = (6, 20, 33), size: int = 32) -> Clips:
+    """Episodes in which a white square moves right; every second one does not do what its text says."""
+    total = sum(lengths)
+    start = np.concatenate([[0], np.cumsum(lengths)])
+    frames = np.zeros((total, size, size, 3), dtype=np.uint8)
+    for row in range(total):
+        x = row % (size - 8)
+        frames[row, 8:16, x : x + 8] = 255
+    texts = tuple((f"do thing {i}", f"a dense caption of thing {i} " + "word " * 20) for i in range(len(lengths)))
+    actions = np.random.default_rng(0).normal(size=(total, 7)).astype(np.float32) * 0.01
+    obeys = np.array([i % 2 == 0 for i in range(len(lengths))])
+    return Clips(frames, actions, start, texts, obeys, 20.0, CARD)
+
+
+CLIPS = make_clips()
+
+
+def windows(run: WorldRun, count: int = 300) -> list[Window]:
+    random = np.random.default_rng(0)
+    return [draw_window(CLIPS, run, random) for _ in range(count)]
+
+
+def test_windows_stay_inside_their_episode_and_never_run_backwards() -> None:
+    for window in windows(WorldRun()):
+        low, high = CLIPS.start[window.episode], CLIPS.start[window.episode + 1]
+        assert len(window.rows) == 17 and window.rows.min() >= low and window.rows.max() < high
+        assert (np.diff(window.rows) >= 0).all()
+
+
+def test_windows_that_cover_the_rest_end_with_the_episode() -> None:
+    found = windows(WorldRun(free_pace=0.0))
+    assert all(window.rows[-1] == CLIPS.start[window.episode + 1] - 1 for window in found)
+    starts = {int(window.rows[0] - CLIPS.start[window.episode]) for window in found}
+    assert 0 in starts and len(starts) > 10
+
+
+def test_the_pace_says_how_far_apart_frames_are() -> None:
+    for window in windows(WorldRun(free_pace=0.0)):
+        span = window.rows[-1] - window.rows[0]
+        if span >= 16:
+            assert window.seconds * 16 == pytest.approx(span / CLIPS.fps)
+
+
+def test_the_same_generator_draws_the_same_windows() -> None:
+    first, second = windows(WorldRun()), windows(WorldRun())
+    assert all(np.array_equal(a.rows, b.rows) and a.seconds == b.seconds for a, b in zip(first, second, strict=True))
+
+
+def test_pieces_are_cut_where_something_moved() -> None:
+    frames = torch.zeros(64, 2, 3, 128, 128)
+    frames[:, 1, :, 96:112, 96:112] = 1.0
+    pictures, context = cut_where_moving(frames, 64, torch.Generator().manual_seed(0))
+    assert pictures.shape == (64, 1, 3, 64, 64) and context.shape == (64, 3, 64, 64)
+    assert (pictures.amax(dim=(1, 2, 3, 4)) == 1.0).float().mean() > 0.7
+
+
+def test_pictures_survive_the_way_to_tensors_and_back() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3), dtype=np.uint8)
+    assert np.array_equal(to_uint8(to_tensor(frames)), frames)
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(0)
+    return Codec(CODEC_RECIPES["smoke"]().model).eval()
+
+
+def test_latents_are_the_codecs_and_come_from_the_cache_the_second_time(codec: Codec, tmp_path: Path) -> None:
+    reports: list[int] = []
+    first = encode_frames(codec, CLIPS, tmp_path, lambda done, total: reports.append(done))
+    assert first.shape == (59, 8, 2, 2) and reports[-1] == 59
+    with torch.no_grad():
+        expected = codec.encode(to_tensor(CLIPS.frames[7:8]))
+    assert np.allclose(first[7:8], expected.numpy(), atol=2e-3)
+    reports.clear()
+    assert np.array_equal(first, encode_frames(codec, CLIPS, tmp_path, lambda done, total: reports.append(done)))
+    assert not reports
+
+
+def test_the_text_table_gives_back_what_the_encoder_says(tmp_path: Path) -> None:
+    conditioner = load_text()
+    texts = [text for options in CLIPS.texts for text in options]
+    table = encode_texts(conditioner, texts, tmp_path, lambda done, total: None)
+    tokens, mask = table.gather([texts[3], texts[0]])
+    expected, expected_mask = conditioner.encode([texts[3], texts[0]])
+    assert torch.equal(mask, expected_mask.cpu())
+    assert torch.allclose(tokens, expected.cpu(), atol=2e-3)
+
+
+def steps(run: WorldRun, codec: Codec, cache: Path, encoder: object = None) -> list[float]:
+    objective = prepare_world(
+        run, CLIPS, codec, load_text(), cache, lambda *_: None, encoder  # type: ignore[arg-type]
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(objective.network.parameters(), lr=3e-3)
+    losses = []
+    for step in range(30):
+        loss, _ = objective.loss(objective.network, 8, torch.Generator().manual_seed(step % 3))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    preview: UInt8 = objective.preview(objective.network)
+    assert preview.dtype == np.uint8 and preview.shape[-1] == 3
+    return losses
+
+
+def test_the_world_objective_can_be_learned(codec: Codec, tmp_path: Path) -> None:
+    losses = steps(WORLD_RECIPES["smoke"](), codec, tmp_path)
+    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+class Edges:
+    """A teacher that needs no weights: how bright each cell is, and its row and column."""
+
+    name = "edges"
+
+    def features(self, frames: UInt8, side: int) -> torch.Tensor:
+        pictures = to_tensor(frames)
+        bright = torch.nn.functional.adaptive_avg_pool2d(pictures, side)
+        place = torch.linspace(-1, 1, side).expand(len(frames), 1, side, side)
+        return torch.cat([bright, place, place.transpose(2, 3)], dim=1)
+
+
+def test_the_relation_loss_trains_and_leaves_no_trace_in_the_model(codec: Codec, tmp_path: Path) -> None:
+    run = replace(WORLD_RECIPES["smoke"](), relation_weight=0.5, relation_block=1)
+    losses = steps(run, codec, tmp_path, Edges())
+    assert losses[-1] < losses[0]
+    with pytest.raises(WowError, match="teacher"):
+        steps(run, codec, tmp_path)
+    observed = prepare_world(run, CLIPS, codec, load_text(), tmp_path, lambda *_: None, Edges()).network
+    assert isinstance(observed, ObservedDiT)
+
+
+def test_relations_do_not_care_about_scale_or_rotation_of_features() -> None:
+    tokens = torch.randn(2, 6, 4)
+    rotation, _ = torch.linalg.qr(torch.randn(4, 4))
+    assert float(relation_loss(tokens, 3.0 * tokens @ rotation)) < 1e-6
+    assert float(relation_loss(tokens, torch.randn(2, 6, 4))) > 0.05
+
+
+def test_a_group_sees_the_mean_of_its_two_frames() -> None:
+    features = np.arange(10, dtype=np.float16)[:, None, None] * np.ones((10, 4, 3), dtype=np.float16)
+    clip = clip_features(features, np.array([[0, 1, 2, 3, 5]]))
+    assert clip[0, ::4, 0].tolist() == [0.0, 1.5, 4.0]
+
+
+def test_the_codec_objective_gives_a_finite_loss_and_a_preview() -> None:
+    objective = CodecObjective(CODEC_RECIPES["smoke"](), CLIPS)
+    loss, numbers = objective.loss(objective.network, 2, torch.Generator().manual_seed(0))
+    assert bool(loss.isfinite()) and "crop_psnr" in numbers
+    assert objective.preview(objective.network).shape == (6 * 32, 5 * 32, 3)
+
+
+def test_an_unknown_recipe_names_those_there_are() -> None:
+    with pytest.raises(WowError, match="mini, gpu, smoke"):
+        find_recipe(WORLD_RECIPES, "huge")
