@@ -93,12 +93,8 @@ def make_v2(tmp_path: Path) -> Callable[..., Path]:
             "observation.state": {"dtype": "float64", "shape": [2], "names": {"motors": ["shoulder", "wrist.roll"]}},
             "action": {"dtype": "float64", "shape": [2], "names": ["shoulder", "wrist.roll"]},
             "next.reward": {"dtype": "float32", "shape": [1], "names": None},
-            **{
-                key: {"dtype": "int64", "shape": [1], "names": None}
-                for key in ("frame_index", "episode_index", "index")
-            },
+            **{key: {"dtype": "int64", "shape": [1], "names": None} for key in whole},
             "timestamp": {"dtype": "float32", "shape": [1], "names": None},
-            "task_index": {"dtype": "int64", "shape": [1], "names": None},
         }
         info = {
             "codebase_version": version,

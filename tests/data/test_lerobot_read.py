@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wow.data import import_dataset, open_dataset
+from wow.data import DatasetWriter, import_dataset, open_dataset
 from wow.data.video_file import write_video
 from wow.types import Episode, Video, WowError
 
@@ -165,7 +165,7 @@ def test_damage_inside_a_dataset_of_ours_is_named(make_dataset: Make) -> None:
     root = make_dataset(3)
     video = root / "videos/observation.images.front/chunk-000/file-001.mp4"
     video.write_bytes(video.read_bytes()[:-200])
-    with pytest.raises(WowError, match=r"file-001\.mp4: episode 1: not a readable video"):
+    with pytest.raises(WowError, match=r"file-001\.mp4: episode 1: .* cut off or damaged"):
         open_dataset(root)
     assert open_dataset(root, skip_bad=True).names == (0, 2)
 
@@ -202,17 +202,13 @@ def test_folders_that_are_no_dataset(tmp_path: Path) -> None:
         open_dataset(tmp_path, format="rlds")
 
 
-def test_a_lost_table_is_never_taken_for_an_empty_dataset(
-    make_dataset: Make, make_episode: Callable[..., Episode]
-) -> None:
-    from wow.data import DatasetWriter
-
+def test_a_lost_table_is_never_taken_for_no_episodes(make_dataset: Make, make_episode: Callable[..., Episode]) -> None:
     root = make_dataset(2)
     (root / "meta/episodes/chunk-000/file-000.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(WowError, match="table of episodes is damaged"):
         DatasetWriter(root, make_episode().embodiment, fps=10)
     assert len(list((root / "data/chunk-000").iterdir())) == 2
     shutil.rmtree(root / "meta/episodes")
-    with pytest.raises(WowError):
+    with pytest.raises(WowError, match="has 0 of the 2 promised"):
         DatasetWriter(root, make_episode().embodiment, fps=10)
     assert len(list((root / "data/chunk-000").iterdir())) == 2

@@ -64,7 +64,7 @@ def test_actions_keep_the_card(episode: Episode) -> None:
     assert not episode.actions[:, 3:6].any(), "Meta-World's wrist never turns"
 
 
-@pytest.mark.parametrize("source", ["near_success", "random"])
+@pytest.mark.parametrize("source", ["near_success", "random", "swapped"])
 def test_other_sources_act_differently_and_repeatably(environment: MetaWorld, episode: Episode, source: str) -> None:
     job = Job("button-press", "button-press", source, 4)
     first, second = record(environment, job, OPTIONS), record(environment, job, OPTIONS)

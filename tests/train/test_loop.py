@@ -69,7 +69,8 @@ sys.path.insert(0, {tests!r})
 from train.test_loop import ALONE, Parabola, config
 from wow.train.loop import train
 from dataclasses import replace
-train(Parabola(0.05), replace(config(20), checkpoint_minutes=0.0), Path({run!r}), ALONE, on_step=lambda s, l: print(s, flush=True))
+settings = replace(config(20), checkpoint_minutes=0.0)
+train(Parabola(0.05), settings, Path({run!r}), ALONE, on_step=lambda step, loss: print(step, flush=True))
 """
 
 

@@ -32,7 +32,8 @@ class Collect(MakesFolder, Seeded):
     episodes: int = 100
     """Episodes of each task. Their scenes are drawn from the seeds SEED, SEED + 1, …"""
     source: str = "expert"
-    """Who acts: expert, near_success (an expert with a flaw), random, or siblings (experts in each other's scenes)."""
+    """Who acts: expert, near_success (an expert with a flaw), random, swapped (what the expert does elsewhere), or
+    siblings (the experts of tasks that share a scene, in each other's)."""
     workers: int = os.cpu_count() or 1
     """Simulators side by side, one process each."""
     cameras: str = "front"

@@ -283,6 +283,7 @@ def check_item(item: Item, *, decode: bool = False) -> list[Problem]:
     for key, values in columns.items():
         if len(values) != length:
             found(item.columns.file, f"{key} has {len(values)} rows, {length} are due")
+            break  # the other columns of the file are as short
         elif key in (ACTION, STATE) and not np.isfinite(vectors := as_vectors(values)).all():
             frame, dimension = np.argwhere(~np.isfinite(vectors))[0]
             found(item.columns.file, f"{key} is not a finite number at frame {frame}, dimension {dimension}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from wow.types import Camera, Dimension, Episode, WowError
 
@@ -144,3 +145,9 @@ def column_to_numpy(column: pa.ChunkedArray, feature: Mapping[str, Any]) -> np.n
     shape = tuple(feature.get("shape") or (1,))
     result: np.ndarray[Any, Any] = flat if shape == (1,) else flat.reshape(length, *shape)
     return result
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole parquet, or some of its columns. Several times faster on small files than pyarrow's `read_table`."""
+    with pq.ParquetFile(path) as parquet:
+        return parquet.read(columns=None if columns is None else list(columns), use_threads=False)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from wow.data.layout import EPISODES, FILES_PER_CHUNK, Features, chunk_and_file, data_file, video_file
+from wow.data.layout import EPISODES, FILES_PER_CHUNK, Features, chunk_and_file, data_file, read_parquet, video_file
 from wow.data.statistics import QUANTILES
 from wow.types import WowError
 
@@ -85,10 +85,11 @@ class Journal:
             self._path.unlink()
 
 
-def read_committed(root: Path, features: Features) -> pa.Table:
+def read_committed(root: Path, features: Features, promised: int) -> pa.Table:
     """All committed episodes of a dataset of ours, in order: the table, then the journal's further ones.
 
-    Raises WowError where the table is damaged, so that nothing is ever taken for empty that is not.
+    promised: how many info.json says there are. Raises WowError where the table is damaged or lost, so that nothing is
+    ever taken for empty that is not.
     """
     # The journal first: a writer at work may move its lines into the table while we read.
     pending = _read_journal(root / JOURNAL)
@@ -96,10 +97,12 @@ def read_committed(root: Path, features: Features) -> pa.Table:
     parts = []
     if path.exists():
         try:
-            parts.append(pq.read_table(path))
+            parts.append(read_parquet(path))
         except (pa.ArrowException, OSError) as problem:
             raise WowError(f"{path}: the table of episodes is damaged ({problem}); restore it from a copy") from problem
     known = sum(map(len, parts))
+    if known < promised:
+        raise WowError(f"{path}: the table of episodes has {known} of the {promised} promised; restore it from a copy")
     further: list[Entry] = []
     for entry in pending:
         if entry.index < known:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wow.data.dataset import Array, Clip, Contents, EpisodeRecord, Item, Pictures, Problem, placed, usable
@@ -63,24 +64,24 @@ class ParquetRows:
         try:
             with pq.ParquetFile(self.file) as parquet:
                 present = parquet.schema_arrow.names
-                wanted = self._wanted(list(keys) if keys else [key for key in columns if key in present], present)
+                # A promised action or state must be there; other columns are often promised in vain.
+                due = list(keys) if keys else [key for key in columns if key in present or key in (ACTION, STATE)]
+                wanted = self._wanted(due, present)
                 table = parquet.read(columns=[*wanted, *self._filter_key(present)], use_threads=False)
         except (pa.ArrowException, OSError) as problem:
             raise WowError(f"{self.file}: not a readable parquet ({_first_line(problem)})") from problem
         if self.episode is not None and "episode_index" in table.column_names:
-            table = table.filter(pa.compute.equal(table.column("episode_index"), self.episode))
+            table = table.filter(pc.equal(table.column("episode_index"), self.episode))
         try:
             return {key: column_to_numpy(table.column(key), self.features[key]) for key in wanted}
         except (ValueError, pa.ArrowException) as problem:
             raise WowError(f"{self.file}: its columns are not as info.json says ({_first_line(problem)})") from problem
 
     def _wanted(self, keys: list[str], present: Sequence[str]) -> list[str]:
-        # A promised action or state must be there; other columns are often promised in vain.
-        due = [key for key in (ACTION, STATE) if key in self.features and not keys] + keys
-        for key in due:
+        for key in keys:
             if key not in present or key not in self.features:
                 raise WowError(f"{self.file}: has no column {key}; it has {', '.join(present)}")
-        return list(dict.fromkeys(due))
+        return keys
 
     def _filter_key(self, present: Sequence[str]) -> list[str]:
         return ["episode_index"] if self.episode is not None and "episode_index" in present else []
@@ -123,7 +124,8 @@ class ParquetPictures:
 def _read_v3(root: Path, info: Mapping[str, Any], skip_bad: bool) -> Contents:
     features: Features = info["features"]
     is_ours = (root / CARD).exists()
-    table = read_committed(root, features) if is_ours else _foreign_table(root)
+    promised = int(info.get("total_episodes", 0))
+    table = read_committed(root, features, promised) if is_ours else _foreign_table(root)
     rows = table.drop([name for name in table.column_names if name.startswith("stats/")]).to_pylist()
     rows.sort(key=lambda row: int(row["episode_index"]))
     items = [_v3_item(root, info, row) for row in rows]
@@ -136,7 +138,6 @@ def _read_v3(root: Path, info: Mapping[str, Any], skip_bad: bool) -> Contents:
         return _missing_or_short(item)
 
     good, problems = usable(items, skip_bad=skip_bad, check=check)
-    promised = int(info.get("total_episodes", len(rows)))
     if promised > len(rows):
         note = f"promises {promised} episodes, there are {len(rows)}"
         problems = (*problems, Problem(root / INFO, None, note))

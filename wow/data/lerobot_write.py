@@ -39,6 +39,7 @@ from wow.data.layout import (
     column_to_numpy,
     data_file,
     info_json,
+    read_parquet,
     video_file,
 )
 from wow.data.ledger import (
@@ -116,11 +117,11 @@ class DatasetWriter:
             raise WowError(f"{self.root}: has {info['fps']} frames per second, not {self.fps}; name a new folder")
         self.embodiment = replace(card, statistics={})
         self._features = info["features"]
-        self._table = read_committed(self.root, info["features"])
+        self._table = read_committed(self.root, info["features"], info["total_episodes"])
         for summaries in summaries_in(self._table, info["features"]):
             self._summary.add(summaries)
         if (self.root / TASKS).exists():
-            tasks = pq.read_table(self.root / TASKS).to_pydict()
+            tasks = read_parquet(self.root / TASKS).to_pydict()
             self._tasks = dict(zip(tasks["task"], tasks["task_index"], strict=True))
 
     def __enter__(self) -> Self:
@@ -207,7 +208,6 @@ class DatasetWriter:
         if staged.task not in self._tasks:
             self._tasks[staged.task] = len(self._tasks)
             replace_file(self.root / TASKS, parquet_bytes(_tasks_table(self._tasks)))
-        table = pq.read_table(staged.directory / FRAMES)
         frame = np.arange(staged.length)
         bookkeeping: dict[str, np.ndarray[Any, Any]] = {
             "timestamp": frame / self.fps,
@@ -216,8 +216,10 @@ class DatasetWriter:
             "index": frame + self._num_frames,
             "task_index": np.full_like(frame, self._tasks[staged.task]),
         }
-        for key, kind in BOOKKEEPING.items():
-            table = table.append_column(key, pa.array(bookkeeping[key].astype(kind)))
+        # An episode of pictures only has no columns of its own, and then not even a length.
+        staged_table = read_parquet(staged.directory / FRAMES)
+        columns = dict(zip(staged_table.column_names, staged_table.columns, strict=True))
+        table = pa.table(columns | {key: bookkeeping[key].astype(kind) for key, kind in BOOKKEEPING.items()})
         target = data_file(self.root, index)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(target.name + ".tmp")
@@ -255,7 +257,7 @@ class DatasetWriter:
         step = -(-self._num_frames // FRAMES_FOR_STATISTICS) or 1
         values: dict[str, list[np.ndarray[Any, Any]]] = {key: [] for key in keys}
         for index in range(0, self.num_episodes, step):
-            table = pq.read_table(data_file(self.root, index), columns=keys, use_threads=False)
+            table = read_parquet(data_file(self.root, index), keys)
             for key in keys:
                 values[key].append(column_to_numpy(table.column(key), self._features[key]))
         return {

@@ -107,9 +107,7 @@ def _contents(films: Sequence[_Film], problems: list[Problem], skip_bad: bool) -
             height, width, fps = int(rest[0]), int(rest[1]), float(rest[2])
             form = form or (height, width, fps)
             if (height, width, fps) != form:
-                raise WowError(
-                    f"{film.file}: is {_said(height, width, fps)}, the first is {_said(*form)}; make them alike"
-                )
+                raise WowError(f"{film.file}: is {_said(height, width, fps)}, not {_said(*form)} like the first")
         except WowError as problem:
             file = film.file
             for candidate in (film.file, film.file.with_suffix(".txt")):

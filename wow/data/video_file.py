@@ -142,7 +142,7 @@ class VideoFile:
                 if packet.is_keyframe:
                     keyframes.append(packet.pts)
         if not stamps:
-            raise WowError(f"{self.path}: the video holds no frames")
+            raise WowError(f"{self.path}: the video holds no frames; it may be cut off or damaged")
         if self._stream.frames > found:
             raise WowError(f"{self.path}: the video is cut off after {found} of {self._stream.frames} frames")
         return _contents(stamps, keyframes)

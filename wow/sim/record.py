@@ -13,7 +13,9 @@ from wow.sim.language import captions, find_task
 from wow.sim.metaworld import CONTROL_RATE, METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth, expert
 from wow.types import Camera, Dimension, Embodiment, Episode, Video
 
-SOURCES = ("expert", "near_success", "random")
+SOURCES = ("expert", "near_success", "random", "swapped")
+"""Who acts: the scripted expert; the expert with a flaw; smooth noise; the expert of the next seed's scene, blindly."""
+
 _HOLD = 10  # control steps recorded after the first success, so that a video shows the outcome
 
 Array = NDArray[np.float64]
@@ -86,14 +88,15 @@ def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episo
     Actions are the change of the hand's target between stored frames [m] and the gripper command at the end of that
     interval; the raw simulator actions that made it are the signal `sim.raw_actions` [T, stride * 4].
     """
+    policy = _policy(job, environment, options)
     environment.reset(seed=job.seed)
     first = environment.truth()
-    policy = _policy(job, first)
     rows: list[_Row] = [_look(environment, options)]
     raw: list[Array] = []
     targets = [environment.target]
     success_step = -1
-    for step in range(options.max_steps if job.source != "random" else options.max_steps // 3):
+    longest = options.max_steps // 3 if job.source == "random" else options.max_steps
+    for step in range(longest):
         action = np.clip(policy(environment.state, step), -1.0, 1.0)
         raw.append(action)
         if environment.advance(action)["success"] and success_step < 0 and job.scene == job.task:
@@ -102,7 +105,8 @@ def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episo
             rows.append(_look(environment, options))
             targets.append(environment.target)
             finished = success_step >= 0 and step - success_step >= _HOLD
-            if finished or (job.scene != job.task and _at_rest(rows)):
+            aimless = job.scene != job.task or job.source == "swapped"
+            if finished or (aimless and _at_rest(rows)):
                 break
     return _episode(job, options, rows, np.array(raw), np.array(targets), success_step, first)
 
@@ -132,7 +136,9 @@ def _at_rest(rows: list[_Row]) -> bool:
     return len(recent) == 6 and float(np.ptp(recent, axis=0).max()) < 0.003
 
 
-def _policy(job: Job, first: SceneTruth) -> Policy:
+def _policy(job: Job, environment: MetaWorld, options: RecordingOptions) -> Policy:
+    if job.source == "swapped":
+        return _replay(_expert_actions(environment, job, options))
     generator = np.random.default_rng([job.seed, SOURCES.index(job.source), len(job.task)])
     if job.source == "random":
         return _random_motion(generator)
@@ -140,6 +146,24 @@ def _policy(job: Job, first: SceneTruth) -> Policy:
     if job.source == "expert":
         return lambda state, step: np.asarray(scripted.get_action(state), dtype=np.float64)
     return _perturbed(scripted, generator)
+
+
+def _expert_actions(environment: MetaWorld, job: Job, options: RecordingOptions) -> list[Array]:
+    """What the expert does in the scene of the next seed."""
+    environment.reset(seed=job.seed + 1)
+    scripted = expert(job.task)
+    actions: list[Array] = []
+    held = 0
+    while len(actions) < options.max_steps and held < _HOLD:
+        actions.append(np.asarray(scripted.get_action(environment.state), dtype=np.float64))
+        held += environment.advance(actions[-1])["success"]
+    return actions
+
+
+def _replay(actions: list[Array]) -> Policy:
+    """These actions whatever is seen; then stillness, with the gripper as it was."""
+    still = np.append(np.zeros(3), actions[-1][3])
+    return lambda state, step: actions[step] if step < len(actions) else still
 
 
 def _random_motion(generator: np.random.Generator) -> Policy:

@@ -111,7 +111,7 @@ def cut_where_moving(frames: Tensor, crop: int, generator: torch.Generator) -> t
 
 def to_tensor(frames: UInt8) -> Tensor:
     """uint8 [..., H, W, 3] to float [..., 3, H, W] in [-1, 1]."""
-    return rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "... h w c -> ... c h w").float() / 127.5 - 1.0
+    return rearrange(torch.from_numpy(np.array(frames)), "... h w c -> ... c h w").float() / 127.5 - 1.0
 
 
 def to_uint8(pictures: Tensor) -> UInt8:
