@@ -20,7 +20,6 @@ from wow.sim.language import (
     find_task,
     is_dense,
     picture_position,
-    sample_caption,
 )
 from wow.types import WowError
 
@@ -146,11 +145,3 @@ def test_a_missing_object_is_told() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="thermos"):
         dense_caption(find_task("stick-pull"), gripper=GRIPPER, objects=[GRIPPER], goal=None, rng=rng)
-
-
-def test_sampling_mixes_one_short_to_four_dense() -> None:
-    texts = captions(find_task("push"), gripper=GRIPPER, objects=[(0.1, 0.7, 0.0)], goal=None, seed=0)
-    rng = np.random.default_rng(0)
-    share = np.mean([not is_dense(sample_caption(texts, rng)) for _ in range(4000)])
-    assert share == pytest.approx(0.2, abs=0.03)
-    assert sample_caption(texts[:1], rng) == texts[0]

@@ -155,6 +155,14 @@ def test_the_relation_loss_trains_and_leaves_no_trace_in_the_model(codec: Codec,
     assert isinstance(observed, ObservedDiT)
 
 
+def test_texts_are_mixed_one_short_to_four_dense(codec: Codec, tmp_path: Path) -> None:
+    run = WORLD_RECIPES["smoke"]()
+    objective = prepare_world(run, CLIPS, codec, load_text(), tmp_path, lambda *_: None)
+    random = np.random.default_rng(0)
+    short = [len(objective._text(1, random, short_only=False).split()) < 10 for _ in range(2000)]
+    assert np.mean(short) == pytest.approx(0.2, abs=0.03)
+
+
 def test_relations_do_not_care_about_scale_or_rotation_of_features() -> None:
     tokens = torch.randn(2, 6, 4)
     rotation, _ = torch.linalg.qr(torch.randn(4, 4))

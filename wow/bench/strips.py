@@ -6,22 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from wow.bench.samples import Clip
+from wow.data.film_strip import film_strip
 from wow.types import UInt8
 
-SHOWN = 8
-GAP = 2
-CAPTION = 14
 CELL = 64
-
-
-def film_strip(imagined: UInt8, truth: UInt8, caption: str) -> UInt8:
-    """Two rows of up to eight frames, imagined above and true below, under a caption: uint8 [H, W, 3]."""
-    chosen = np.unique(np.round(np.linspace(0, len(truth) - 1, SHOWN)).astype(int))
-    rows = [_row(video[chosen]) for video in (imagined, truth)]
-    return np.concatenate([_caption(caption, rows[0].shape[1]), rows[0], rows[1]])
+GAP = 8
 
 
 def save_strips(clips: Sequence[Clip], videos: Sequence[UInt8], folder: Path) -> None:
@@ -30,7 +22,7 @@ def save_strips(clips: Sequence[Clip], videos: Sequence[UInt8], folder: Path) ->
     for clip, video in zip(clips, videos, strict=True):
         file = folder / f"{file_name(clip.task)}.png"
         if not file.exists():
-            Image.fromarray(film_strip(video, clip.frames, f"{clip.task}: {clip.prompt}")).save(file)
+            film_strip({f"{clip.task}: {clip.prompt}": video, "the truth": clip.frames}, height=CELL).save(file)
 
 
 def save_page(folder: Path, page: Path, columns: int = 3) -> None:
@@ -40,10 +32,10 @@ def save_page(folder: Path, page: Path, columns: int = 3) -> None:
         return
     height, width = (max(strip.shape[axis] for strip in strips) for axis in (0, 1))
     num_rows = -(-len(strips) // columns)
-    canvas = np.full((num_rows * (height + 4 * GAP), columns * (width + 4 * GAP), 3), 255, dtype=np.uint8)
+    canvas = np.full((num_rows * (height + GAP), columns * (width + GAP), 3), 255, dtype=np.uint8)
     for index, strip in enumerate(strips):
         column, row = divmod(index, num_rows)
-        top, left = row * (height + 4 * GAP), column * (width + 4 * GAP)
+        top, left = row * (height + GAP), column * (width + GAP)
         canvas[top : top + strip.shape[0], left : left + strip.shape[1]] = strip
     Image.fromarray(canvas).save(page, optimize=True)
 
@@ -51,14 +43,3 @@ def save_page(folder: Path, page: Path, columns: int = 3) -> None:
 def file_name(task: str) -> str:
     """The task's name with only letters, digits and dashes, at most 60 of them."""
     return "".join(letter if letter.isalnum() else "-" for letter in task)[:60]
-
-
-def _row(frames: UInt8) -> UInt8:
-    cells = [np.asarray(Image.fromarray(frame).resize((CELL, CELL), Image.Resampling.LANCZOS)) for frame in frames]
-    return np.concatenate([np.pad(cell, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for cell in cells], axis=1)
-
-
-def _caption(text: str, width: int) -> UInt8:
-    band = Image.new("RGB", (width, CAPTION), "white")
-    ImageDraw.Draw(band).text((2, 1), text, fill="black", font=ImageFont.load_default())
-    return np.asarray(band)

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from wow.types import Episode, UInt8
-
-FRAMES_IN_STRIP = 8
-STRIP_HEIGHT = 160
-GAP = 4
-
-
-def film_strip(views: Mapping[str, UInt8], num_frames: int = FRAMES_IN_STRIP) -> UInt8:
-    """One row per view, evenly chosen frames from left to right, on white: uint8 [H, W, 3].
-
-    views: name -> frames [T, H, W, 3]. All rows are as high as the highest; aspect is kept.
-    """
-    rows = [_row(frames, num_frames) for frames in views.values()]
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    return np.concatenate(padded)[:-GAP]
-
-
-def _row(frames: UInt8, num_frames: int) -> UInt8:
-    from PIL import Image
-
-    chosen = np.linspace(0, len(frames) - 1, min(num_frames, len(frames))).round().astype(int)
-    height, width = frames.shape[1:3]
-    size = (max(round(width * STRIP_HEIGHT / height), 1), STRIP_HEIGHT)
-    pictures = [np.asarray(Image.fromarray(frames[index]).resize(size, Image.Resampling.LANCZOS)) for index in chosen]
-    spaced = [np.pad(picture, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for picture in pictures]
-    return np.concatenate(spaced, axis=1)[:, :-GAP]
+from wow.data.film_strip import film_strip
+from wow.types import Episode
 
 
 def save_film_strip(path: Path, episode: Episode) -> None:
     """Write the film strip of every camera of an episode as PNG."""
-    from PIL import Image
-
-    Image.fromarray(film_strip({name: video.frames for name, video in episode.videos.items()})).save(path)
+    film_strip({name: video.frames for name, video in episode.videos.items()}).save(path)
 
 
 def save_action_plot(path: Path, episode: Episode) -> None:

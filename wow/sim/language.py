@@ -4,7 +4,7 @@ World frame of Meta-World, metres: x to the robot's right, y forward, away from 
 the project's camera shows, so left and right are those of the picture.
 
 Texts come in two kinds, told apart by their length alone: a short one has at most `MAX_SHORT_WORDS` words, a dense one
-`MIN_DENSE_WORDS` to `MAX_DENSE_WORDS`. `captions` stores both; `sample_caption` mixes them 1 short : 4 dense.
+`MIN_DENSE_WORDS` to `MAX_DENSE_WORDS`. `captions` stores both.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from wow.sim.tasks import TASKS, Task
 from wow.types import WowError
 
-__all__ = ["TASKS", "Task", "captions", "dense_caption", "find_task", "is_dense", "picture_position", "sample_caption"]
+__all__ = ["TASKS", "Task", "captions", "dense_caption", "find_task", "is_dense", "picture_position"]
 
 MAX_SHORT_WORDS = 16
 MIN_DENSE_WORDS = 20
 MAX_DENSE_WORDS = 45
 MAX_STORY_WORDS = 30  # leaves room for the place of the first object
-SHORT_SHARE = 0.2
 
 Xyz = NDArray[np.float64]
 
@@ -179,16 +178,3 @@ def captions(
 def is_dense(text: str) -> bool:
     """Whether a text of `captions` is a dense one."""
     return len(text.split()) >= MIN_DENSE_WORDS
-
-
-def sample_caption(texts: Sequence[str], rng: np.random.Generator) -> str:
-    """One of an episode's texts for one training sample: a short one 1 time in 5, else a dense one.
-
-    Where only one kind is there, one of that kind. Raises ValueError when there is no text at all.
-    """
-    if not texts:
-        raise ValueError("an episode without any text has no caption to sample")
-    short, dense = [t for t in texts if not is_dense(t)], [t for t in texts if is_dense(t)]
-    wanted = short if rng.random() < SHORT_SHARE else dense
-    pool = wanted or short or dense
-    return pool[int(rng.integers(len(pool)))]
