@@ -50,12 +50,11 @@ class CodecObjective:
         self, network: nn.Module, batch_size: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         device = next(network.parameters()).device
-        pictures, context = self._batch(batch_size, generator)
+        pictures, context = self._batch(batch_size, generator, device)
         grid = self.run.crop // 16
         noise = torch.randn(
             batch_size, self.run.targets, self.run.model.latent_channels, grid, grid, generator=generator
         )
-        pictures, context = pictures.to(device), context.to(device)
         painted, _ = network(pictures, context.contiguous(memory_format=torch.channels_last), noise.to(device))
         error = painted.float() - pictures
         squared = error.square().mean()
@@ -80,7 +79,7 @@ class CodecObjective:
         network.train()
         return np.concatenate(rows, axis=0)
 
-    def _batch(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _batch(self, batch_size: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
         """Pictures [b t 3 crop crop] and their context [b 3 crop crop], cut where the frames differ most."""
         clips, wanted = [], self.run.targets + 1
         for episode in torch.randint(len(self.clips), (batch_size,), generator=generator).tolist():
@@ -88,7 +87,7 @@ class CodecObjective:
             chosen = torch.randint(self.clips.length(episode), (wanted,), generator=generator).numpy()
             chosen[0] = 0 if chosen[0] % 2 else chosen[0]
             clips.append(self.clips.frames[self.clips.start[episode] + chosen])
-        frames = to_tensor(np.stack(clips))
+        frames = to_tensor(np.stack(clips), device)
         return cut_where_moving(frames, self.run.crop, generator)
 
 
@@ -101,7 +100,7 @@ def cut_where_moving(frames: Tensor, crop: int, generator: torch.Generator) -> t
     cells = functional.avg_pool2d(change[:, None], 16)
     energy = functional.avg_pool2d(cells, crop // 16, stride=1)[:, 0]
     chance = energy.flatten(1) + 0.05 * energy.flatten(1).mean(dim=1, keepdim=True) + 1e-4
-    place = torch.multinomial(chance, 1, generator=generator)[:, 0]
+    place = torch.multinomial(chance.cpu(), 1, generator=generator)[:, 0]
     top, left = 16 * (place // energy.shape[-1]), 16 * (place % energy.shape[-1])
     pieces = torch.stack(
         [clip[..., y : y + crop, x : x + crop] for clip, y, x in zip(frames, top.tolist(), left.tolist(), strict=True)]
@@ -109,9 +108,9 @@ def cut_where_moving(frames: Tensor, crop: int, generator: torch.Generator) -> t
     return pieces[:, 1:], pieces[:, 0]
 
 
-def to_tensor(frames: UInt8) -> Tensor:
-    """uint8 [..., H, W, 3] to float [..., 3, H, W] in [-1, 1]."""
-    return rearrange(torch.from_numpy(np.array(frames)), "... h w c -> ... c h w").float() / 127.5 - 1.0
+def to_tensor(frames: UInt8, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 [..., H, W, 3] to float [..., 3, H, W] in [-1, 1]; it travels to the device as bytes."""
+    return rearrange(torch.from_numpy(np.array(frames)).to(device), "... h w c -> ... c h w").float() / 127.5 - 1.0
 
 
 def to_uint8(pictures: Tensor) -> UInt8:
