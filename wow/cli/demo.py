@@ -6,8 +6,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from wow.cli.imagine import Sampling, imagine_all, write_json, write_strip, write_videos
+from wow.cli.imagine import Sampling, imagine_all
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
+from wow.cli.output import write_json, write_strip, write_videos
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import tyro
 
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
+from wow.cli.output import write_json, write_strip, write_videos
 from wow.cli.progress import Progress
-from wow.types import Float32, UInt8, Video, WowError
+from wow.types import Float32, Video, WowError
 
 if TYPE_CHECKING:
     from wow.assembly import MiniWorldModel, Request, SamplingOptions
@@ -141,31 +142,3 @@ def read_actions(path: Path) -> Float32:
     if actions.ndim != 2:
         raise WowError(f"{path} holds an array {list(actions.shape)}; actions are [T, 7]")
     return actions
-
-
-def write_videos(folder: Path, videos: Sequence[Video]) -> list[Path]:
-    """Writes `vision.mp4`, and `vision-1.mp4`, … for further candidates."""
-    from wow.data.video_file import write_video
-
-    paths = [folder / ("vision.mp4" if place == 0 else f"vision-{place}.mp4") for place in range(len(videos))]
-    for path, video in zip(paths, videos, strict=True):
-        part = path.with_suffix(".part.mp4")
-        write_video(part, video)
-        part.rename(path)
-    return paths
-
-
-def write_strip(path: Path, videos: Mapping[str, UInt8]) -> None:
-    """Writes a film strip PNG, one row per video."""
-    from wow.data.film_strip import film_strip
-
-    film_strip(videos).save(path)
-
-
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Writes JSON under another name first: the file is whole or not there."""
-    from wow.cli.main import plain
-
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(plain(content), indent=1))
-    part.rename(path)

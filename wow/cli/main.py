@@ -9,13 +9,12 @@ import difflib
 import errno
 import inspect
 import json
-import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from wow.cli.extras import extra_of, install_command
+from wow.cli.output import plain
 from wow.cli.verbs import VERBS
 from wow.types import WowError
 
@@ -112,21 +111,6 @@ def _help(words: list[str]) -> str:
 def _tell(text: str) -> None:
     if text:
         print(text, flush=True)
-
-
-def plain(value: object) -> object:
-    """The same value in what JSON knows: paths become strings, numpy scalars numbers, NaN and infinities null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 if __name__ == "__main__":
