@@ -69,7 +69,7 @@ class Collect(MakesFolder, Seeded):
             missing = [job for job in wanted if job.key not in done]
             successes = 0
             with (
-                tempfile.TemporaryDirectory(prefix="staged-", dir=self.out) as staging,
+                tempfile.TemporaryDirectory(dir=writer.staging) as staging,
                 Progress("collect", total=len(wanted), unit="episodes", start=len(wanted) - len(missing)) as progress,
             ):
                 try:
