@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -68,12 +67,10 @@ class Collect(MakesFolder, Seeded):
             }
             missing = [job for job in wanted if job.key not in done]
             successes = 0
-            with (
-                tempfile.TemporaryDirectory(dir=writer.staging) as staging,
-                Progress("collect", total=len(wanted), unit="episodes", start=len(wanted) - len(missing)) as progress,
-            ):
+            start = len(wanted) - len(missing)
+            with Progress("collect", total=len(wanted), unit="episodes", start=start) as progress:
                 try:
-                    for staged in _recorded(missing, options, Path(staging), self.workers):
+                    for staged in _recorded(missing, options, writer.staging, self.workers):
                         writer.commit(staged)
                         successes += bool(writer.episode_facts[-1].get("success"))
                         progress.advance()
