@@ -68,9 +68,11 @@ class Collect(MakesFolder, Seeded):
             missing = [job for job in wanted if job.key not in done]
             successes = 0
             start = len(wanted) - len(missing)
+            # A worker outlives a killed parent by one episode: it must not write where the next run's workers do.
+            staging = writer.staging / str(os.getpid())
             with Progress("collect", total=len(wanted), unit="episodes", start=start) as progress:
                 try:
-                    for staged in _recorded(missing, options, writer.staging, self.workers):
+                    for staged in _recorded(missing, options, staging, self.workers):
                         writer.commit(staged)
                         successes += bool(writer.episode_facts[-1].get("success"))
                         progress.advance()
