@@ -32,7 +32,7 @@ class BenchWorld(MakesFolder, Seeded):
     """Episodes recorded with --source siblings, where they are not in --data."""
     model: str = "wow-mini"
     """Name of a world model, or its folder."""
-    num_inference_steps: int = 8
+    num_inference_steps: int = 4
     """Steps from noise to video."""
     guidance_scale: float = 1.5
     """How much the instruction is exaggerated; 1 is not at all."""

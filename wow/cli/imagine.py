@@ -26,7 +26,7 @@ class Sampling:
 
     num_frames: int = 17
     """Frames of the video, the given one included."""
-    num_inference_steps: int = 8
+    num_inference_steps: int = 4
     """Steps from noise to video: more is slower and sharper."""
     guidance_scale: float = 1.5
     """How much the instruction is exaggerated; 1 is not at all."""
@@ -38,7 +38,7 @@ class Sampling:
         from wow.assembly import SamplingOptions
 
         if not 1 <= self.num_inference_steps <= 1000:
-            raise WowError(f"--num-inference-steps is 1 to 1000, not {self.num_inference_steps}: 8 is the default")
+            raise WowError(f"--num-inference-steps is 1 to 1000, not {self.num_inference_steps}: 4 is the default")
         if not 0 <= self.guidance_scale <= 50:
             raise WowError(f"--guidance-scale is 0 to 50, not {self.guidance_scale:g}: 1.5 is the default")
         if self.fps is not None and not 1 <= self.fps <= 1000:

@@ -23,7 +23,7 @@ class SamplingOptions:
     shift: how much the steps crowd near the noise.
     """
 
-    num_inference_steps: int = 8
+    num_inference_steps: int = 4
     guidance_scale: float = 1.5
     shift: float = 2.0
 
