@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from wow.types import Episode
 
 # Before anything imports mujoco, torch or a mathematics library: they read these once.
 os.environ.setdefault("MUJOCO_GL", "egl")
@@ -12,3 +20,96 @@ os.environ.setdefault("MPLBACKEND", "agg")
 from jaxtyping import install_import_hook
 
 install_import_hook(["wow.models", "wow.imagine"], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def toy_episode() -> Callable[..., Episode]:
+    """Makes episodes of a toy robot: a red arm whose square hand moves in the picture plane, 1 cm a pixel, at 20 Hz.
+
+    x is to the right and z up; y never moves. Two white fingers show how open the gripper is.
+    """
+    import numpy as np
+
+    from wow.types import Camera, Dimension, Embodiment, Episode, Video
+
+    size, fine = 64, 4
+    card = Embodiment(
+        robot="toy",
+        rate=20.0,
+        action=tuple(Dimension(f"delta_{axis}", "m", "world", -0.04, 0.04) for axis in "xyz")
+        + tuple(Dimension(f"delta_{axis}", "rad", "world") for axis in ("roll", "pitch", "yaw"))
+        + (Dimension("gripper", "1", "gripper", 0.0, 1.0),),
+        state=tuple(Dimension(f"gripper_{name}", "m" if name in "xyz" else "1") for name in ("x", "y", "z", "opening")),
+        action_kind="delta",
+        rotation="roll-pitch-yaw",
+        gripper="0 closed, 1 open",
+        cameras=(Camera("front", size, size),),
+    )
+
+    def paint(background: np.ndarray, place: np.ndarray, opening: float) -> tuple[np.ndarray, np.ndarray]:
+        """The picture and where the robot is in it, from the place of the hand [m]; edges lie between pixels."""
+        sheet = np.kron(background, np.ones((fine, fine, 1)))
+        x, y = (round(fine * (size / 2 + sign * 100 * value)) for sign, value in ((1, place[0]), (-1, place[2])))
+        robot = np.zeros(sheet.shape[:2], bool)
+        robot[: max(y, 0), max(x - 8, 0) : x + 8] = True
+        robot[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20] = True
+        sheet[robot] = (200, 40, 40)
+        for side in (-1, 1):
+            finger = x + side * round(6 + 12 * opening)
+            sheet[y + 20 : y + 40, max(finger - 3, 0) : finger + 3] = 255
+        cells = (size, fine, size, fine)
+        return sheet.reshape(*cells, 3).mean(axis=(1, 3)), robot.reshape(cells).mean(axis=(1, 3)) > 0.5
+
+    def make(seed: int, length: int = 24) -> Episode:
+        random = np.random.default_rng(seed)
+        background = 90 + 40 * np.kron(random.random((8, 8, 3)), np.ones((8, 8, 1)))
+        velocity, place, opening, toggle = random.normal(0, 0.01, 3), np.zeros(3), 1.0, int(random.integers(5, 20))
+        frames, robots, places, actions, openings = [], [], [], [], []
+        for step in range(length):
+            command = 1.0 if step < toggle else 0.0
+            velocity = np.clip(0.8 * velocity - 0.05 * place + random.normal(0, 0.008, 3), -0.03, 0.03) * (1, 0, 1)
+            frame, robot = paint(background, place, opening)
+            frames.append(frame)
+            robots.append(robot)
+            places.append(place)
+            openings.append(opening)
+            actions.append([*velocity, 0, 0, 0, command])
+            place, opening = place + velocity, opening + 0.5 * (command - opening)
+        hands = np.array(places, np.float32)
+        return Episode(
+            videos={"front": Video(np.round(frames).astype(np.uint8), 20.0)},
+            actions=np.array(actions, np.float32),
+            embodiment=card,
+            task="move about",
+            states=np.concatenate([hands, np.array(openings, np.float32)[:, None]], axis=1),
+            source="expert",
+            success=True,
+            signals={"sim.hand": hands, "sim.segmentation": np.array(robots).reshape(length, -1).astype(np.uint8)},
+            facts={"seed": seed, "segments": ["background", "arm", "gripper", "object", "fixture"]},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory: pytest.TempPathFactory, toy_episode: Callable[..., Episode]) -> Path:
+    """A dataset of twenty episodes of the toy robot."""
+    from wow.data import DatasetWriter
+
+    root = tmp_path_factory.mktemp("toy") / "data"
+    with DatasetWriter(root, toy_episode(0).embodiment, fps=20.0) as writer:
+        for seed in range(20):
+            writer.add(toy_episode(seed))
+    return root
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Path:
+    """An inverse dynamics run on the toy robot, of some seconds: good enough to be told from no model at all."""
+    from wow.cli.main import main
+
+    run = tmp_path_factory.mktemp("toy") / "run"
+    words = ["train", "idm", "--data", str(toy_data), "--out", str(run), "--recipe", "smoke", "--config.hold-out", "4"]
+    more = ["--config.train.steps", "100", "--config.train.batch-size", "6", "--config.train.average-decay", "0.95"]
+    assert main([*words, *more]) == 0
+    return run

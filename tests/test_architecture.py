@@ -42,6 +42,7 @@ MAY_IMPORT = {
 HOME_OF = {
     "mujoco": ("wow/sim/",),
     "metaworld": ("wow/sim/",),
+    "robosuite": ("wow/sim/",),
     "gymnasium": ("wow/sim/",),
     "diffusers": ("wow/foundation/",),
     "transformers": ("wow/foundation/",),

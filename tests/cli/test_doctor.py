@@ -10,6 +10,7 @@ import pytest
 
 from wow import weights
 from wow.cli.doctor import _rendering, _weights
+from wow.cli.extras import ALONE, EXTRAS, extra_of, install_command
 from wow.cli.main import main
 
 
@@ -47,3 +48,11 @@ def test_a_rendering_back_end_that_does_not_exist_is_missing(monkeypatch: pytest
     monkeypatch.setenv("MUJOCO_GL", "abacus")
     finding = _rendering()
     assert finding.state == "missing" and "abacus" in finding.found and finding.mend
+
+
+def test_a_package_that_is_installed_alone_is_in_the_command_of_its_extra() -> None:
+    assert {name for packages in EXTRAS.values() for name in packages} >= set(ALONE)
+    assert extra_of("robosuite.models") == "sim-robosuite"
+    assert "[sim-robosuite]" in install_command("sim-robosuite")
+    assert "--no-deps robosuite==" in install_command("sim-robosuite")
+    assert "--no-deps" not in install_command("sim")

@@ -9,7 +9,9 @@ import torch
 
 from wow.models.dit import Conditions, DiT, DiTConfig
 
-CONFIG = DiTConfig(latent_channels=4, grid=4, num_frames=9, width=32, depth=2, num_heads=2, text_width=16)
+CONFIG = DiTConfig(
+    latent_channels=4, grid=4, num_frames=9, width=32, depth=2, num_heads=2, head_width=16, head_blocks=1, text_width=16
+)
 
 
 def conditions(batch: int = 2, frames: int = 9) -> Conditions:
@@ -19,8 +21,8 @@ def conditions(batch: int = 2, frames: int = 9) -> Conditions:
         text=torch.randn(batch, 5, 16, generator=generator),
         text_mask=torch.ones(batch, 5, dtype=torch.bool),
         has_text=yes,
-        actions=torch.randn(batch, frames - 1, 7, generator=generator),
-        has_actions=yes,
+        motion=torch.randn(batch, frames - 1, 7, generator=generator),
+        motion_time=torch.zeros(batch),
         seconds=torch.full((batch,), 0.05),
         has_seconds=yes,
     )
@@ -48,7 +50,7 @@ def test_an_untrained_network_repeats_the_first_frame() -> None:
     assert torch.equal(guess, latents[:, :1].expand_as(guess))
 
 
-@pytest.mark.parametrize("what", ["text", "actions", "seconds"])
+@pytest.mark.parametrize("what", ["text", "seconds"])
 def test_a_condition_matters_exactly_when_it_is_given(dit: DiT, what: str) -> None:
     latents, time = noisy()
     given = conditions()
@@ -57,6 +59,35 @@ def test_a_condition_matters_exactly_when_it_is_given(dit: DiT, what: str) -> No
     assert not torch.allclose(dit(latents, time, given), dit(latents, time, changed), atol=1e-5)
     silent, silent_changed = (replace(one, **{f"has_{what}": without}) for one in (given, changed))
     assert torch.equal(dit(latents, time, silent), dit(latents, time, silent_changed))
+
+
+def test_a_motion_matters_less_the_more_noise_it_has_and_not_at_all_at_level_one(dit: DiT) -> None:
+    latents, time = noisy()
+    first = conditions()
+    second = replace(first, motion=first.motion + 0.3)
+
+    def video(one: Conditions) -> torch.Tensor:
+        return dit(latents, time, one)
+
+    def difference(level: float) -> float:
+        levels = torch.full((2,), level)
+        known = [replace(one, motion_time=levels) for one in (first, second)]
+        videos, plans = (
+            [answer(one) for one in known] for answer in (video, lambda one: dit.plan(latents[:, :1], one))
+        )
+        return float(((videos[0] - videos[1]).abs().max() + (plans[0] - plans[1]).abs().max()).detach())
+
+    assert difference(0.0) > difference(0.9) > difference(1.0) == 0.0
+
+
+@pytest.mark.parametrize("seen", [1, 3])
+def test_a_plan_has_a_step_for_every_transition_and_depends_on_picture_and_text(dit: DiT, seen: int) -> None:
+    latents, _ = noisy()
+    unknown = replace(conditions(), motion_time=torch.ones(2))
+    plan = dit.plan(latents[:, :seen], unknown)
+    assert plan.shape == (2, 8, 7)
+    assert not torch.allclose(plan, dit.plan(latents[:, :seen] + 0.3, unknown), atol=1e-5)
+    assert not torch.allclose(plan, dit.plan(latents[:, :seen], replace(unknown, text=unknown.text + 0.3)), atol=1e-5)
 
 
 def test_padding_of_a_text_does_not_matter(dit: DiT) -> None:

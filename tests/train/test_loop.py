@@ -34,12 +34,12 @@ class Parabola:
             nn.Linear(3, 8), nn.BatchNorm1d(8, affine=False), nn.Dropout(0.2), nn.Linear(8, 1)
         )
 
-    def loss(
-        self, network: nn.Module, batch_size: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def batch(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(batch_size, 3, generator=generator)
+
+    def loss(self, network: nn.Module, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         time.sleep(self.delay)
-        x = torch.randn(batch_size, 3, generator=generator)
-        error = (network(x)[:, 0] - x.square().sum(dim=1)).square().mean()
+        error = (network(batch)[:, 0] - batch.square().sum(dim=1)).square().mean()
         return error, {"error": error.detach()}
 
     def preview(self, network: nn.Module) -> UInt8:

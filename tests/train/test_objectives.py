@@ -16,7 +16,7 @@ from wow.train.latents import encode_frames, encode_texts
 from wow.train.recipes import CODEC_RECIPES, WORLD_RECIPES, find_recipe
 from wow.train.relations import ObservedDiT, clip_features, relation_loss
 from wow.train.store import Clips
-from wow.train.world import Window, WorldRun, draw_window, prepare_world
+from wow.train.world import Window, WorldNetwork, WorldRun, draw_window, prepare_world
 from wow.types import Dimension, Embodiment, UInt8, WowError
 
 CARD = Embodiment("test", 20.0, tuple(Dimension(f"a{i}", "m") for i in range(7)), action_kind="delta")
@@ -118,7 +118,8 @@ def steps(run: WorldRun, codec: Codec, cache: Path, encoder: object = None) -> l
     optimizer = torch.optim.Adam(objective.network.parameters(), lr=3e-3)
     losses = []
     for step in range(30):
-        loss, _ = objective.loss(objective.network, 8, torch.Generator().manual_seed(step % 3))
+        batch = objective.batch(8, torch.Generator().manual_seed(step % 3))
+        loss, _ = objective.loss(objective.network, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -152,7 +153,7 @@ def test_the_relation_loss_trains_and_leaves_no_trace_in_the_model(codec: Codec,
     with pytest.raises(WowError, match="teacher"):
         steps(run, codec, tmp_path)
     observed = prepare_world(run, CLIPS, codec, load_text(), tmp_path, lambda *_: None, Edges()).network
-    assert isinstance(observed, ObservedDiT)
+    assert isinstance(observed, WorldNetwork) and isinstance(observed.dit, ObservedDiT)
 
 
 def test_texts_are_mixed_one_short_to_four_dense(codec: Codec, tmp_path: Path) -> None:
@@ -178,7 +179,8 @@ def test_a_group_sees_the_mean_of_its_two_frames() -> None:
 
 def test_the_codec_objective_gives_a_finite_loss_and_a_preview() -> None:
     objective = CodecObjective(CODEC_RECIPES["smoke"](), CLIPS)
-    loss, numbers = objective.loss(objective.network, 2, torch.Generator().manual_seed(0))
+    batch = objective.batch(2, torch.Generator().manual_seed(0))
+    loss, numbers = objective.loss(objective.network, batch)
     assert bool(loss.isfinite()) and "crop_psnr" in numbers
     assert objective.preview(objective.network).shape == (6 * 32, 5 * 32, 3)
 

@@ -4,100 +4,166 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.progress import Progress
-from wow.types import WowError
+from wow.types import Embodiment, Episode, WowError
 
 if TYPE_CHECKING:
     from wow.data import StagedEpisode
-    from wow.sim.metaworld import MetaWorld
-    from wow.sim.record import Job, RecordingOptions
+    from wow.sim.job import Job, RecordingOptions
+
+
+class Recorder(Protocol):
+    """What a simulator gives to a collection: it records one job after the other in its process."""
+
+    def record(self, job: Job) -> Episode:
+        """The episode of a job."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One folder of a collection: one robot's card and episodes. recorder: made once in every worker process."""
+
+    folder: Path
+    card: Embodiment
+    jobs: list[Job]
+    options: RecordingOptions
+    recorder: Callable[[RecordingOptions], Recorder]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collect(MakesFolder, Seeded):
-    """Record episodes of Meta-World tasks with their scripted experts. The same command again continues."""
+    """Record episodes of simulated tasks with their scripted experts. The same command again continues."""
 
+    sim: Literal["metaworld", "robosuite"] = "metaworld"
+    """Simulator: metaworld (50 tasks of one arm whose wrist never turns) or robosuite (five arms, seven degrees of
+    freedom; each robot's episodes become a dataset of its own, OUT/panda, OUT/sawyer, …)."""
+    robots: str = "all"
+    """Arms of robosuite: "all", or names with commas: panda,sawyer,ur5e,iiwa,kinova3."""
     tasks: str = "all"
-    """"all", or task names with commas: drawer-open,door-close (with or without -v3)."""
+    """"all", or task names with commas: drawer-open,door-close (with or without -v3); robosuite: lift,stack,door,
+    reach-pose."""
     episodes: int = 100
-    """Episodes of each task. Their scenes are drawn from the seeds SEED, SEED + 1, …"""
+    """Episodes of each task and robot. Their scenes are drawn from the seeds SEED, SEED + 1, …"""
     source: str = "expert"
     """Who acts: expert, near_success (an expert with a flaw), random, swapped (what the expert does elsewhere), or
-    siblings (the experts of tasks that share a scene, in each other's)."""
+    siblings (the experts of tasks that share a scene, in each other's); robosuite: expert or random."""
     workers: int = os.cpu_count() or 1
     """Simulators side by side, one process each."""
     cameras: str = "front"
     """Cameras with commas: front, side, wrist."""
     size: int = 128
     """Height and width of the pictures [pixels]."""
-    stride: int = 4
-    """Control steps (80 a second) between stored frames."""
+    stride: int | None = None
+    """Control steps between stored frames; default: 4 of Meta-World's 80 a second, 2 of robosuite's 20."""
     segmentation: bool = False
     """Also store what each pixel shows: arm, gripper, object, fixture or background."""
 
     def continues(self) -> bool:
-        return (self.out / "meta").is_dir()
+        folders = [self.out] if self.sim == "metaworld" else self.out.iterdir()
+        return any((folder / "meta").is_dir() for folder in folders)
 
     def run(self) -> Summary:
-        from wow.data import DatasetWriter
+        if self.episodes < 1 or self.workers < 1 or (self.stride is not None and self.stride < 1) or self.size < 16:
+            raise WowError("--episodes, --workers and --stride are at least 1, --size at least 16")
+        datasets = self._metaworld() if self.sim == "metaworld" else self._robosuite()
+        counts = [_fill(dataset, self.workers) for dataset in datasets]
+        episodes, recorded, successful = (sum(column) for column in zip(*counts, strict=True))
+        return {"out": self.out, "episodes": episodes, "recorded_now": recorded, "successful_now": successful}
+
+    def _metaworld(self) -> list[Dataset]:
+        from wow.sim.job import RecordingOptions
         from wow.sim.metaworld import VIEW_POINTS
         from wow.sim.plan import jobs, named_tasks
-        from wow.sim.record import RecordingOptions, sawyer_card
+        from wow.sim.record import MetaWorldRecorder, sawyer_card
 
-        cameras = tuple(name.strip() for name in self.cameras.split(","))
-        if unknown := [name for name in cameras if name not in VIEW_POINTS]:
-            raise WowError(f"unknown camera {unknown[0]!r}: choose from {', '.join(VIEW_POINTS)}")
-        if self.episodes < 1 or self.workers < 1 or self.stride < 1 or self.size < 16:
-            raise WowError("--episodes, --workers and --stride are at least 1, --size at least 16")
-        options = RecordingOptions(cameras=cameras, size=self.size, stride=self.stride, segmentation=self.segmentation)
+        if self.robots.strip().lower() not in ("all", "sawyer"):
+            raise WowError(f"Meta-World has one robot, sawyer, not {self.robots!r}: choose others with --sim robosuite")
+        options = RecordingOptions(
+            cameras=self._cameras(VIEW_POINTS), size=self.size, stride=self.stride or 4, segmentation=self.segmentation
+        )
         wanted = list(jobs(named_tasks(self.tasks), self.episodes, self.source, self.seed))
-        with DatasetWriter(self.out, sawyer_card(options), fps=options.fps) as writer:
-            done = {
-                (facts.get("scene"), facts.get("task_name"), facts.get("source"), facts.get("seed"))
-                for facts in writer.episode_facts
-            }
-            missing = [job for job in wanted if job.key not in done]
-            successes = 0
-            start = len(wanted) - len(missing)
-            # A worker outlives a killed parent by one episode: it must not write where the next run's workers do.
-            staging = writer.staging / str(os.getpid())
-            with Progress("collect", total=len(wanted), unit="episodes", start=start) as progress:
-                try:
-                    for staged in _recorded(missing, options, staging, self.workers):
-                        writer.commit(staged)
-                        successes += bool(writer.episode_facts[-1].get("success"))
-                        progress.advance()
-                except KeyboardInterrupt:
-                    raise KeyboardInterrupt(
-                        f"saved {writer.num_episodes} episodes in {self.out}; the same command continues"
-                    ) from None
-            return {
-                "out": self.out,
-                "episodes": writer.num_episodes,
-                "recorded_now": len(missing),
-                "successful_now": successes,
-            }
+        return [Dataset(self.out, sawyer_card(options), wanted, options, MetaWorldRecorder)]
+
+    def _robosuite(self) -> list[Dataset]:
+        from wow.sim.job import RecordingOptions
+        from wow.sim.robosuite import CONTROL_RATE, VIEW_POINTS
+        from wow.sim.robosuite_record import RobosuiteRecorder, arm_card, jobs
+        from wow.sim.robosuite_tasks import named_arms, named_tasks
+
+        options = RecordingOptions(
+            cameras=self._cameras(VIEW_POINTS),
+            size=self.size,
+            stride=self.stride or 2,
+            max_steps=300,
+            segmentation=self.segmentation,
+            control_rate=CONTROL_RATE,
+        )
+        tasks = named_tasks(self.tasks)
+        return [
+            Dataset(
+                self.out / robot,
+                arm_card(robot, options),
+                list(jobs(robot, tasks, self.episodes, self.source, self.seed)),
+                options,
+                RobosuiteRecorder,
+            )
+            for robot in named_arms(self.robots)
+        ]
+
+    def _cameras(self, known: Iterable[str]) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in self.cameras.split(","))
+        if unknown := [name for name in names if name not in known]:
+            raise WowError(f"unknown camera {unknown[0]!r}: choose from {', '.join(known)}")
+        return names
 
 
-def _recorded(jobs: Iterable[Job], options: RecordingOptions, staging: Path, workers: int) -> Iterator[StagedEpisode]:
+def _fill(dataset: Dataset, workers: int) -> tuple[int, int, int]:
+    """Records what is missing. How many episodes the folder then holds, were recorded now, and succeeded of these."""
+    from wow.data import DatasetWriter
+
+    with DatasetWriter(dataset.folder, dataset.card, fps=dataset.options.fps) as writer:
+        done = {
+            (facts.get("scene"), facts.get("task_name"), facts.get("source"), facts.get("seed"))
+            for facts in writer.episode_facts
+        }
+        missing = [job for job in dataset.jobs if job.key not in done]
+        successes = 0
+        start = len(dataset.jobs) - len(missing)
+        # A worker outlives a killed parent by one episode: it must not write where the next run's workers do.
+        staging = writer.staging / str(os.getpid())
+        label = f"collect {dataset.folder.name}"
+        with Progress(label, total=len(dataset.jobs), unit="episodes", start=start) as progress:
+            try:
+                for staged in _recorded(missing, dataset, staging, workers):
+                    writer.commit(staged)
+                    successes += bool(writer.episode_facts[-1].get("success"))
+                    progress.advance()
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"saved {writer.num_episodes} episodes in {dataset.folder}; the same command continues"
+                ) from None
+        return writer.num_episodes, len(missing), successes
+
+
+def _recorded(jobs: Iterable[Job], dataset: Dataset, staging: Path, workers: int) -> Iterator[StagedEpisode]:
     """Episodes as they are finished, in any order. A few jobs a worker are in flight, so that memory stays small."""
     context = multiprocessing.get_context("spawn")
     waiting = iter(enumerate(jobs))
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, _prepare, (dataset.recorder, dataset.options)) as pool:
         try:
             running: set[Future[StagedEpisode]] = set()
             while True:
                 for number, job in islice(waiting, 3 * workers - len(running)):
-                    running.add(pool.submit(_record, job, options, staging / str(number)))
+                    running.add(pool.submit(_record, job, staging / str(number)))
                 if not running:
                     return
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -109,20 +175,15 @@ def _recorded(jobs: Iterable[Job], options: RecordingOptions, staging: Path, wor
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-_environments: dict[tuple[str, tuple[str, ...], int], MetaWorld] = {}
+_recorders: list[Recorder] = []  # of a worker process: the one that `_prepare` made
 
 
-def _record(job: Job, options: RecordingOptions, folder: Path) -> StagedEpisode:
-    """In a worker process, which keeps the environment of the last scene: building one takes longer than an episode."""
+def _prepare(recorder: Callable[[RecordingOptions], Recorder], options: RecordingOptions) -> None:
+    _recorders.append(recorder(options))
+
+
+def _record(job: Job, folder: Path) -> StagedEpisode:
     from wow.data import stage_episode
-    from wow.sim.metaworld import MetaWorld
-    from wow.sim.record import record
 
-    key = (job.scene, options.cameras, options.size)
-    if key not in _environments:
-        for old in _environments.values():
-            old.close()
-        _environments.clear()
-        _environments[key] = MetaWorld(job.scene, cameras=(), size=options.size)
     folder.mkdir(parents=True, exist_ok=True)
-    return stage_episode(record(_environments[key], job, options), folder)
+    return stage_episode(_recorders[0].record(job), folder)

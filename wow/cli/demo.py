@@ -35,8 +35,9 @@ class Demo(Sampling, MakesFolder, Seeded):
         import numpy as np
 
         from wow import assembly
+        from wow.sim.job import Job, RecordingOptions
         from wow.sim.metaworld import MetaWorld
-        from wow.sim.record import Job, RecordingOptions, record
+        from wow.sim.record import record
 
         began = time.perf_counter()
         model = assembly.load(self.model)

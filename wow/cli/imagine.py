@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,7 @@ import tyro
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip, write_videos
 from wow.cli.progress import Progress
-from wow.types import Float32, Video, WowError
+from wow.types import Video, WowError
 
 if TYPE_CHECKING:
     from wow.assembly import MiniWorldModel, Request, SamplingOptions
@@ -59,7 +58,7 @@ class Imagine(Sampling, MakesFolder, Seeded):
     model: str = "wow-mini"
     """A model that comes with the package, or the folder of a checkpoint."""
     actions: Path | None = None
-    """File of actions to follow: .npy of [frames - 1, 7], or JSON with a list of them under "values"."""
+    """File of actions to follow: [frames - 1, 7] as .npy, or as JSON as `wow act` writes it."""
     candidates: int = 1
     """Videos to imagine in one batch, with the seeds SEED, SEED + 1, …"""
 
@@ -77,18 +76,20 @@ class Imagine(Sampling, MakesFolder, Seeded):
 
     def run(self) -> Summary:
         from wow import assembly
+        from wow.data.action_file import read_actions
         from wow.data.picture import read_picture
 
         began = time.perf_counter()
         picture = read_picture(self.image)
-        actions = None if self.actions is None else read_actions(self.actions)
         model = assembly.load(self.model)
+        given = None if self.actions is None else read_actions(self.actions, model.embodiment)
         loaded = time.perf_counter()
         fitted, fitting = model.fit(picture)
+        actions = None if given is None else given.values
+        stated = None if given is None else given.seconds
+        seconds = stated if self.fps is None else 1.0 / self.fps
         requests = [
-            assembly.Request(
-                fitted, self.instruction, actions, self.seed + place, None if self.fps is None else 1.0 / self.fps
-            )
+            assembly.Request(fitted, self.instruction, actions, self.seed + place, seconds)
             for place in range(self.candidates)
         ]
         videos = imagine_all(model, requests, self)
@@ -120,25 +121,3 @@ def imagine_all(model: MiniWorldModel, requests: Sequence[Request], sampling: Sa
             options=sampling.options(),
             on_step=lambda done, _: progress.update(done),
         )
-
-
-def read_actions(path: Path) -> Float32:
-    """Actions [T, D] from .npy or JSON. Raises WowError where the file holds none."""
-    import numpy as np
-
-    try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            found = json.loads(path.read_text())
-            values = np.array(found["values"] if isinstance(found, dict) else found)
-        actions: Float32 = values.astype(np.float32)
-    except FileNotFoundError:
-        raise WowError(f"there is no file of actions at {path}") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise WowError(
-            f'{path} holds no actions ({error}): give .npy of [T, 7] or JSON {{"values": [[…], …]}}'
-        ) from None
-    if actions.ndim != 2:
-        raise WowError(f"{path} holds an array {list(actions.shape)}; actions are [T, 7]")
-    return actions

@@ -1,17 +1,21 @@
-"""`wow train codec`, `wow train world` and `wow train export`."""
+"""`wow train codec`, `wow train world`, `wow train idm` and `wow train export`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+import tyro
 
 from wow.cli.options import MakesFolder, Summary, parse_with_tyro
 from wow.cli.progress import Progress
 from wow.train.codec import CodecRun
+from wow.train.idm_run import IdmRun
 from wow.train.loop import Objective, TrainConfig
-from wow.train.recipes import CODEC_RECIPES, WORLD_RECIPES, find_recipe
+from wow.train.recipes import CODEC_RECIPES, IDM_RECIPES, WORLD_RECIPES, find_recipe
 from wow.train.store import Clips
 from wow.train.world import WorldRun
 from wow.types import WowError
@@ -43,8 +47,6 @@ class TrainCodec(Train):
 
     @classmethod
     def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        import tyro
-
         recipe = find_recipe(CODEC_RECIPES, _named_recipe(arguments))
         over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
         return parse_with_tyro(cls, arguments, verb, over)
@@ -68,8 +70,6 @@ class TrainWorld(Train):
 
     @classmethod
     def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        import tyro
-
         recipe = find_recipe(WORLD_RECIPES, _named_recipe(arguments))
         over = cls(out=tyro.MISSING, data=tyro.MISSING, codec=tyro.MISSING, config=recipe)
         return parse_with_tyro(cls, arguments, verb, over)
@@ -101,6 +101,58 @@ class TrainWorld(Train):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainIdm(Train):
+    """Train the inverse dynamics model: from the frames of a video to the robot's actions, with their errors."""
+
+    camera: str | None = None
+    """Camera to train on, or several with commas; the dataset's first where none is named."""
+    codec: Path | None = None
+    """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
+    imagined: tuple[Path, ...] = ()
+    """Folders of LeRobot datasets of imagined videos with known actions."""
+    start_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """A model that comes with the package, a checkpoint's folder or a run's: training begins with its weights."""
+    config: IdmRun = field(default_factory=IDM_RECIPES["mini"])
+    """The recipe's fields."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        recipe = find_recipe(IDM_RECIPES, _named_recipe(arguments))
+        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
+        return parse_with_tyro(cls, arguments, verb, over)
+
+    def run(self) -> Summary:
+        from wow import assembly, weights
+        from wow.train.calibrate import calibrate, trained
+        from wow.train.export import add_to_run, as_checkpoint
+        from wow.train.idm import prepare_idm, start_from
+        from wow.train.idm_data import open_sources
+
+        codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
+        with Progress("prepare", total=None) as progress:
+            sources = open_sources(
+                self.data,
+                self.imagined,
+                self.camera,
+                codec,
+                lambda what, done, total: progress.update(done, f"of {total} {what}"),
+            )
+        objective = prepare_idm(self.config, sources, codec)
+        if self.start_from is not None:
+            tensors, _ = weights.load_part(as_checkpoint(assembly.checkpoint_folder(self.start_from)), "idm")
+            start_from(objective.network, tensors)
+        summary = _train(self, objective, self.config.train, "idm", objective.about())
+        if os.environ.get("RANK", "0") != "0":
+            return summary
+        with Progress("calibrate", total=objective.run.measured, unit="clips") as progress:
+            calibration, errors = calibrate(
+                trained(objective, self.out), objective, on_done=lambda done, _: progress.update(done)
+            )
+        add_to_run(self.out, {"calibration": asdict(calibration), "held_out": errors})
+        return {**summary, **errors}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export(MakesFolder):
     """Write the averaged weights of training runs as a checkpoint that `wow imagine --model FOLDER` uses."""
 
@@ -108,6 +160,8 @@ class Export(MakesFolder):
     """Folder of a codec run."""
     world: Path | None = None
     """Folder of a world run."""
+    idm: Path | None = None
+    """Folder of an inverse dynamics run."""
 
     def continues(self) -> bool:
         return (self.out / "manifest.json").exists()
@@ -116,9 +170,9 @@ class Export(MakesFolder):
         from wow import weights
         from wow.train.export import export
 
-        runs = [run for run in (self.codec, self.world) if run is not None]
+        runs = [run for run in (self.codec, self.world, self.idm) if run is not None]
         if not runs:
-            raise WowError("nothing to export: name --codec RUN, --world RUN or both")
+            raise WowError("nothing to export: name --codec RUN, --world RUN, --idm RUN or several of them")
         for run in runs:
             export(run, self.out)
         return {"out": self.out, "hash": weights.checkpoint_hash(self.out)}
@@ -141,7 +195,7 @@ def _clips(command: Train) -> Clips:
         return open_clips(command.data, command.camera, lambda done, total: progress.update(done, f"of {total}"))
 
 
-def _train(command: Train, objective: Objective, config: TrainConfig, part: str, about: dict[str, Any]) -> Summary:
+def _train(command: Train, objective: Objective[Any], config: TrainConfig, part: str, about: dict[str, Any]) -> Summary:
     from wow.train.distributed import join, leave
     from wow.train.export import write_run
     from wow.train.loop import train

@@ -62,6 +62,13 @@ def train_codec() -> type[Command]:
     return TrainCodec
 
 
+def train_idm() -> type[Command]:
+    """Train an inverse dynamics model: from a video to robot actions."""
+    from wow.cli.train import TrainIdm
+
+    return TrainIdm
+
+
 def train_export() -> type[Command]:
     """Write the weights of training runs as a checkpoint that `wow imagine` uses."""
     from wow.cli.train import Export
@@ -83,6 +90,27 @@ def imagine() -> type[Command]:
     return Imagine
 
 
+def act() -> type[Command]:
+    """From a robot video to the robot's actions."""
+    from wow.cli.act import Act
+
+    return Act
+
+
+def run() -> type[Command]:
+    """Look, imagine and act in the simulator until a task is done; or measure how often, over many."""
+    from wow.cli.run import Run
+
+    return Run
+
+
+def replay() -> type[Command]:
+    """Execute a file of actions in the simulator."""
+    from wow.cli.replay import Replay
+
+    return Replay
+
+
 def demo() -> type[Command]:
     """Imagine a task in a scene that the model never saw, beside what really happens."""
     from wow.cli.demo import Demo
@@ -100,6 +128,9 @@ def doctor() -> type[Command]:
 VERBS: dict[str, Callable[[], type[Command]]] = {
     "imagine": imagine,
     "demo": demo,
+    "act": act,
+    "run": run,
+    "replay": replay,
     "data import": data_import,
     "data info": data_info,
     "data show": data_show,
@@ -107,6 +138,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "data bench-loader": data_bench_loader,
     "train world": train_world,
     "train codec": train_codec,
+    "train idm": train_idm,
     "train export": train_export,
     "bench world": bench_world,
     "doctor": doctor,

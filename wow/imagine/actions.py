@@ -1,4 +1,4 @@
-"""Actions as the world model reads them: summed between the frames of a clip, and scaled to about [-1, 1]."""
+"""Actions as the world model reads them: as a motion, where the robot has got to since the first frame."""
 
 from __future__ import annotations
 
@@ -14,15 +14,27 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ActionScale:
-    """normalised = (value - centre) / spread, per dimension, for the action between two frames of a clip."""
+    """normalised = (value - centre) / spread, per dimension. summed: which dimensions add up over time.
+
+    A motion is a sequence of actions seen from its start: summed dimensions become the distance from the first frame.
+    """
 
     centre: tuple[float, ...]
     spread: tuple[float, ...]
+    summed: tuple[bool, ...]
 
-    def normalise(self, actions: Array) -> Array:
-        """Float32 of the same shape, about [-1, 1]."""
-        centre, spread = (np.array(row, dtype=np.float32) for row in (self.centre, self.spread))
-        return ((actions - centre) / spread).astype(np.float32)
+    def motion(self, actions: Array) -> Array:
+        """The normalised motion of actions [..., T, D] between T+1 frames: at frames 1 to T, relative to frame 0."""
+        values = np.where(self.summed, np.cumsum(actions, axis=-2, dtype=np.float64), actions)
+        motion: Array = ((values - np.array(self.centre)) / np.array(self.spread)).astype(np.float32)
+        return motion
+
+    def actions(self, motion: Array) -> Array:
+        """The actions [..., T, D] that make a normalised motion."""
+        values = motion * np.array(self.spread) + np.array(self.centre)
+        steps = np.diff(values, axis=-2, prepend=np.zeros_like(values[..., :1, :]))
+        actions: Array = np.where(self.summed, steps, values).astype(np.float32)
+        return actions
 
 
 def is_summed(embodiment: Embodiment) -> NDArray[np.bool_]:
@@ -43,15 +55,14 @@ def between_frames(actions: Array, rows: NDArray[np.int64], embodiment: Embodime
     return between
 
 
-def scale_of(actions: Array, embodiment: Embodiment, frames_per_step: float = 2.0) -> ActionScale:
-    """A scale from recorded actions [N, D]: limits where the card states both, else the 99 % range.
+def scale_of(actions: Array, embodiment: Embodiment, steps: float = 4.0) -> ActionScale:
+    """A scale from recorded actions [N, D] that brings motions to about [-1, 1].
 
-    frames_per_step: how many recorded frames a clip's step usually spans; changes grow with it.
+    From the 1 % and 99 % quantiles; how far a clip gets is taken to be `steps` recorded steps at full speed.
     """
     summed = is_summed(embodiment)
     low, high = np.quantile(actions, 0.01, axis=0), np.quantile(actions, 0.99, axis=0)
-    centre, spread = (low + high) / 2.0, np.maximum((high - low) / 2.0, 1e-3)
-    centre = np.where(summed, 0.0, centre)
-    spread = np.where(summed, np.maximum(np.abs(low), np.abs(high)) * frames_per_step, spread)
+    centre = np.where(summed, 0.0, (low + high) / 2.0)
+    spread = np.where(summed, np.maximum(np.abs(low), np.abs(high)) * steps, (high - low) / 2.0)
     spread = np.where(spread < 1e-3, 1.0, spread)
-    return ActionScale(tuple(float(x) for x in centre), tuple(float(x) for x in spread))
+    return ActionScale(tuple(float(x) for x in centre), tuple(float(x) for x in spread), tuple(bool(x) for x in summed))

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from wow.imagine.actions import ActionScale
 from wow.imagine.contract import OnStep, demand
-from wow.imagine.fit import fit_picture
-from wow.imagine.sampler import SamplingOptions, sample
+from wow.imagine.sampler import SamplingOptions, sample, sample_motion
 from wow.models.codec import Codec
 from wow.models.dit import Conditions, DiT
+from wow.models.fit import fit_picture
 from wow.models.text import TextConditioner
 from wow.types import Actions, Embodiment, Float32, UInt8, Video, WowError
 
@@ -51,7 +51,7 @@ class MiniWorldModel:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        return frozenset({"image2video", "video2video", "forward_dynamics"})
+        return frozenset({"image2video", "video2video", "forward_dynamics", "policy"})
 
     @property
     def max_frames(self) -> int:
@@ -100,12 +100,39 @@ class MiniWorldModel:
         pictures = self._tensor(np.stack([request.context for request in requests]))
         with torch.no_grad():
             latent = torch.stack([self.codec.encode(clip) for clip in pictures])
-            noise = torch.stack([self._noise(request.seed, num_frames, latent.shape[2:]) for request in requests])
-            conditions = self._conditions(requests, num_frames).map(lambda value: value.to(self.device))
-            drawn = sample(self.dit, noise.to(self.device), latent, conditions, options, on_step)
+            noise, conditions = self._prepare(requests, num_frames, latent.shape[2:])
+            plans = any(request.actions is None for request in requests)
+            steps = options.num_inference_steps
+            if plans:
+                conditions = sample_motion(
+                    self.dit, latent, conditions, options, lambda done, _: on_step(done, 2 * steps)
+                )
+            before, total = (steps, 2 * steps) if plans else (0, steps)
+            drawn = sample(self.dit, noise, latent, conditions, options, lambda done, _: on_step(before + done, total))
             painted = self.codec.decode(drawn, pictures[:, 0])
         frames = ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy()
         return [self._video(clip, request) for clip, request in zip(frames, requests, strict=True)]
+
+    def policy(
+        self,
+        context: Video | Image.Image | UInt8,
+        prompt: str,
+        *,
+        num_frames: int = 17,
+        seed: int = 0,
+        options: SamplingOptions = SamplingOptions(),  # noqa: B008
+        fps: float | None = None,
+    ) -> Actions:
+        """The actions [num_frames - 1, D] behind the clip that `imagine` paints for the same input."""
+        frames, _ = self.fit(_frames(context))
+        request = Request(frames, prompt, None, seed, None if fps is None else 1 / fps)
+        self._check([request], num_frames)
+        with torch.no_grad():
+            latent = self.codec.encode(self._tensor(frames))[None]
+            _, conditions = self._prepare([request], num_frames, latent.shape[2:])
+            drawn = sample_motion(self.dit, latent, conditions, options)
+        values = self.scale.actions(drawn.motion[0].cpu().numpy())
+        return Actions(values, self.embodiment, seconds=request.seconds)
 
     def reconstruct(self, frames: UInt8) -> UInt8:
         """A clip [T, H, W, 3] through the codec and back, painted over its first frame: the best `imagine` could do."""
@@ -166,24 +193,34 @@ class MiniWorldModel:
         pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).float() / 127.5 - 1.0
         return pictures.movedim(-1, -3)
 
-    def _noise(self, seed: int, num_frames: int, shape: torch.Size) -> Tensor:
-        """Drawn frame by frame on the CPU, so that it depends neither on the device nor on the rest of the batch."""
-        return torch.randn(num_frames, *shape, generator=torch.Generator().manual_seed(seed))
+    def _prepare(self, requests: Sequence[Request], num_frames: int, shape: torch.Size) -> tuple[Tensor, Conditions]:
+        """The noise of the clips, and their conditions: a motion that is not given is noise too.
 
-    def _conditions(self, requests: Sequence[Request], num_frames: int) -> Conditions:
+        Noise is drawn clip by clip on the CPU, so that it depends neither on the device nor on the rest of the batch.
+        """
+        steps = (num_frames - 1, len(self.embodiment.action))
+        generators = [torch.Generator().manual_seed(request.seed) for request in requests]
+        noise = torch.stack([torch.randn(num_frames, *shape, generator=generator) for generator in generators])
+        motion = torch.stack(
+            [
+                torch.randn(steps, generator=generator)
+                if request.actions is None
+                else torch.from_numpy(self.scale.motion(request.actions))
+                for generator, request in zip(generators, requests, strict=True)
+            ]
+        )
         tokens, mask = self.text.encode([request.prompt or "." for request in requests])
-        blank = np.zeros((num_frames - 1, len(self.embodiment.action)), dtype=np.float32)
-        actions = np.stack([blank if request.actions is None else request.actions for request in requests])
         seconds = [request.seconds or self.typical_seconds for request in requests]
-        return Conditions(
+        conditions = Conditions(
             text=tokens,
             text_mask=mask,
             has_text=torch.tensor([request.prompt is not None for request in requests]),
-            actions=torch.from_numpy(self.scale.normalise(actions)),
-            has_actions=torch.tensor([request.actions is not None for request in requests]),
+            motion=motion,
+            motion_time=torch.tensor([1.0 if request.actions is None else 0.0 for request in requests]),
             seconds=torch.tensor(seconds, dtype=torch.float32),
             has_seconds=torch.tensor([request.seconds is not None for request in requests]),
         )
+        return noise.to(self.device), conditions.map(lambda value: value.to(self.device))
 
 
 def _frames(context: Video | Image.Image | UInt8) -> UInt8:

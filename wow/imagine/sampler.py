@@ -1,9 +1,10 @@
-"""Draws clips from a video transformer: Euler steps along the flow, classifier-free guidance (Ho & Salimans 2022)."""
+"""Draws clips from a video transformer by Euler steps along the flow: first the motion, then its video."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -12,15 +13,26 @@ from torch import Tensor
 from wow.imagine.flow import step_times, velocity
 from wow.models.dit import Conditions
 
-Denoiser = Callable[[Tensor, Tensor, Conditions], Tensor]
 OnStep = Callable[[int, int], None]
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """What draws a clip: the clean motion from a noisy one, and the clean latents from noisy ones."""
+
+    def __call__(self, noisy: Tensor, time: Tensor, conditions: Conditions, /) -> Tensor:
+        """Clean latents."""
+
+    def plan(self, context: Tensor, conditions: Conditions, /) -> Tensor:
+        """The clean motion, before there is a video."""
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """num_inference_steps: network evaluations per clip (twice that with guidance). guidance_scale: 1 switches it off.
+    """num_inference_steps: of the motion, where none is given, and then as many of the video.
 
-    shift: how much the steps crowd near the noise.
+    guidance_scale: how strongly the text steers the motion; 1 switches guidance off. shift: how much the steps crowd
+    near the noise.
     """
 
     num_inference_steps: int = 4
@@ -41,25 +53,48 @@ def sample(
     options: SamplingOptions,
     on_step: OnStep = lambda done, total: None,
 ) -> Float[Tensor, "b t c h w"]:
-    """Clean latents whose first k frames are `context`. The same noise gives the same clip."""
+    """Clean latents whose first k frames are `context`, showing the motion of `conditions`, which has level 0.
+
+    The same noise gives the same clip.
+    """
     kept = context.shape[1]
     times = step_times(options.num_inference_steps, options.shift)
     point = torch.cat([context, noise[:, kept:]], dim=1)
     for step, (now, after) in enumerate(zip(times[:-1].tolist(), times[1:].tolist(), strict=True)):
         time = torch.full(point.shape[:2], now, device=point.device)
         time[:, :kept] = 0.0
-        clean = _guided(denoiser, point, time, conditions, options.guidance_scale)
+        clean = denoiser(point, time, conditions)
         moved = clean if after == 0.0 else point + (after - now) * velocity(point, clean, now)
         point = torch.cat([context, moved[:, kept:]], dim=1)
         on_step(step + 1, options.num_inference_steps)
     return point
 
 
-def _guided(denoiser: Denoiser, point: Tensor, time: Tensor, conditions: Conditions, scale: float) -> Tensor:
-    """The prediction, moved away from what the network would say without the text."""
+@torch.no_grad()
+def sample_motion(
+    denoiser: Denoiser,
+    context: Float[Tensor, "b k c h w"],
+    conditions: Conditions,
+    options: SamplingOptions,
+    on_step: OnStep = lambda done, total: None,
+) -> Conditions:
+    """The conditions with a motion drawn, and now given, where its level was 1: its noise is what they hold there."""
+    given, motion = (conditions.motion_time == 0.0)[:, None, None], conditions.motion
+    times = step_times(options.num_inference_steps, options.shift)
+    for step, (now, after) in enumerate(zip(times[:-1].tolist(), times[1:].tolist(), strict=True)):
+        known = replace(conditions, motion=motion, motion_time=now * conditions.motion_time)
+        clean = _guided(denoiser, context, known, options.guidance_scale)
+        moved = clean if after == 0.0 else motion + (after - now) * velocity(motion, clean, now)
+        motion = torch.where(given, motion, moved)
+        on_step(step + 1, options.num_inference_steps)
+    return replace(conditions, motion=motion, motion_time=torch.zeros_like(conditions.motion_time))
+
+
+def _guided(denoiser: Denoiser, context: Tensor, conditions: Conditions, scale: float) -> Tensor:
+    """The motion, moved away from what the network would say without the text (Ho & Salimans 2022)."""
     if scale == 1.0 or not bool(conditions.has_text.any()):
-        return denoiser(point, time, conditions)
+        return denoiser.plan(context, conditions)
     without = replace(conditions, has_text=torch.zeros_like(conditions.has_text))
     both = Conditions(**{k: torch.cat([v, getattr(without, k)]) for k, v in vars(conditions).items()})
-    given, not_given = denoiser(point.repeat(2, 1, 1, 1, 1), time.repeat(2, 1), both).chunk(2)
-    return not_given + scale * (given - not_given)
+    with_text, without_text = denoiser.plan(context.repeat(2, 1, 1, 1, 1), both).chunk(2)
+    return without_text + scale * (with_text - without_text)

@@ -1,12 +1,17 @@
-"""The video diffusion transformer: noisy latents of a clip, a text and optional actions to the clean latents.
+"""The video diffusion transformer: from noisy latents of a clip, a text and a motion to the clean latents.
 
 Peebles & Xie 2023 (DiT) with the shared modulation of Chen et al. 2023 (PixArt-alpha). Tokens of all frames attend to
 one another; every group of frames has its own noise level, so that clean context frames are just frames at time 0.
+
+The same blocks also draw the robot's motion (compare Zhu et al. 2025, "Unified World Models"): `plan` sees the context
+frames, the text and a noisy motion, and says the clean one; the video is then painted for a motion that is known. Where
+the hand goes is a few numbers, cheap to draw, and knowing them makes what the frames look like easy to learn.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,27 +20,34 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+HEAD_NORM_GROUPS = 8
+
 
 @dataclass(frozen=True)
 class DiTConfig:
     """The first frame is a group of its own, then every two frames share their tokens: clips have 1 + 2k frames.
 
     grid: height and width of a latent [cells]. patch: cells along one side of a token. num_frames: the longest clip.
+    head_width, head_blocks: the convolutions that turn tokens into the latent's cells.
     """
 
     latent_channels: int = 32
     grid: int = 8
     patch: int = 2
     num_frames: int = 17
-    width: int = 256
+    width: int = 192
     depth: int = 8
-    num_heads: int = 4
+    num_heads: int = 3
+    head_width: int = 128
+    head_blocks: int = 2
     text_width: int = 384
     action_width: int = 7
 
     def __post_init__(self) -> None:
         if self.grid % self.patch or self.width % self.num_heads or self.num_frames % 2 == 0:
             raise ValueError(f"impossible transformer {self}: patch divides grid, heads divide width, frames are odd")
+        if self.head_width % HEAD_NORM_GROUPS:
+            raise ValueError(f"impossible transformer {self}: the head's width is a multiple of {HEAD_NORM_GROUPS}")
 
     @property
     def num_groups(self) -> int:
@@ -52,20 +64,21 @@ class DiTConfig:
 class Conditions:
     """What steers a clip. Rows of `has_…` that are False are replaced by what the network learned for "not given".
 
-    text [b l d] with mask [b l]; actions [b t-1 a], normalised; seconds [b], robot time between frames.
+    text [b l d] with mask [b l]. motion [b t-1 a]: where the robot has got to since the first frame, normalised, with
+    noise of level motion_time [b] in it: 0 for a motion that is given, 1 where nothing is known of it, and anything
+    between while it is being planned. seconds [b]: robot time between frames.
     """
 
     text: Float[Tensor, "b l d"]
     text_mask: Bool[Tensor, "b l"]
     has_text: Bool[Tensor, " b"]
-    actions: Float[Tensor, "b t1 a"]
-    has_actions: Bool[Tensor, " b"]
+    motion: Float[Tensor, "b t1 a"]
+    motion_time: Float[Tensor, " b"]
     seconds: Float[Tensor, " b"]
     has_seconds: Bool[Tensor, " b"]
 
-    def map(self, function: object) -> Conditions:
+    def map(self, function: Callable[[Tensor], Tensor]) -> Conditions:
         """The same with `function` applied to every tensor."""
-        assert callable(function)
         return Conditions(**{name: function(value) for name, value in vars(self).items()})
 
 
@@ -74,6 +87,11 @@ def sinusoid(value: Float[Tensor, "*shape"], width: int) -> Float[Tensor, "*shap
     frequencies = torch.exp(torch.linspace(0.0, math.log(1000.0), width // 2, device=value.device))
     angles = value[..., None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def place_code(motion: Float[Tensor, "b t a"]) -> Float[Tensor, "b t five_a"]:
+    """A position together with its sines and cosines at two scales, so that a centimetre makes a difference."""
+    return torch.cat([motion, *(wave(scale * motion) for scale in (2.0, 6.0) for wave in (torch.sin, torch.cos))], -1)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -116,6 +134,10 @@ class Block(nn.Module):
             nn.Linear(config.width, 4 * config.width), nn.GELU("tanh"), nn.Linear(4 * config.width, config.width)
         )
         self.table = nn.Parameter(torch.zeros(6, config.width))
+        # A gate of zero would also stop the gradient of what it gates; a small one lets both learn at once.
+        nn.init.constant_(self.table.data[2], 0.2)
+        nn.init.constant_(self.table.data[5], 0.2)
+        nn.init.zeros_(self.cross_attention.out.weight)
 
     def forward(self, x: Tensor, modulation: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
         shift, scale, gate, shift_ff, scale_ff, gate_ff = (modulation + self.table).unbind(dim=-2)
@@ -125,68 +147,145 @@ class Block(nn.Module):
         return x
 
 
+class ConvolutionBlock(nn.Module):
+    """Two convolutions around a residual path, modulated per frame; starts as the identity."""
+
+    def __init__(self, channels: int, state_width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(state_width, 2 * channels)
+        _zero(self.modulation, self.second)
+
+    def forward(self, x: Tensor, state: Tensor) -> Tensor:
+        shift, scale = self.modulation(state)[..., None, None].chunk(2, dim=1)
+        hidden = functional.group_norm(x, HEAD_NORM_GROUPS) * (1.0 + scale) + shift
+        hidden = functional.silu(self.first(functional.silu(hidden)))
+        changed: Tensor = x + self.second(hidden)
+        return changed
+
+
+class Painter(nn.Module):
+    """Tokens to latents, frame by frame: convolutions draw the same arm wherever the motion says that it is."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        channels, latents = config.head_width, config.latent_channels
+        self.mix = nn.Conv2d(channels + 2 * latents, channels, 3, padding=1)
+        self.cells = nn.Parameter(torch.zeros(channels, config.grid, config.grid))
+        self.blocks = nn.ModuleList(ConvolutionBlock(channels, config.width) for _ in range(config.head_blocks))
+        self.last = nn.Conv2d(channels, latents, 3, padding=1)
+        _zero(self.last)
+
+    def forward(
+        self, features: Float[Tensor, "b t f h w"], noisy: Float[Tensor, "b t c h w"], state: Float[Tensor, "b t d"]
+    ) -> Float[Tensor, "b t c h w"]:
+        """What to add to the first frame's latent."""
+        seen = torch.cat([features, noisy, noisy[:, :1].expand_as(noisy)], dim=2).flatten(0, 1)
+        x = self.mix(seen.contiguous(memory_format=torch.channels_last)) + self.cells
+        frame_state = functional.silu(state).flatten(0, 1)
+        for block in self.blocks:
+            x = block(x, frame_state)
+        change: Tensor = self.last(functional.silu(x)).reshape(noisy.shape)
+        return change
+
+
 class DiT(nn.Module):
-    """Predicts the clean latents of a clip from noisy ones (it learns their difference to the first frame's latent)."""
+    """Predicts a clip's clean latents (as a difference to the first frame's), or its clean motion."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         self.config = config
-        width, cells = config.width, config.patch**2 * config.latent_channels
-        self.embed = nn.Linear(3 * cells, width)
+        width, cells = config.width, config.patch**2
+        code = 2 * 5 * config.action_width
+        self.embed = nn.Linear(3 * cells * config.latent_channels, width)
         self.space = nn.Parameter(0.02 * torch.randn(config.tokens_per_group, width))
         self.time = nn.Parameter(0.02 * torch.randn(config.num_groups, width))
         self.noise_level = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
+        self.motion_level = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
         self.pace = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
-        self.action = nn.Sequential(nn.Linear(4 * config.action_width, width), nn.SiLU(), nn.Linear(width, width))
+        self.motion_state = nn.Sequential(nn.Linear(code, width), nn.SiLU(), nn.Linear(width, width))
+        self.motion_token = nn.Sequential(nn.Linear(code, width), nn.SiLU(), nn.Linear(width, width))
+        self.motion_frame = nn.Linear(5 * config.action_width, width)
         self.text = nn.Linear(config.text_width, width)
         self.text_summary = nn.Linear(config.text_width, width)
         self.no_text = nn.Parameter(0.02 * torch.randn(config.text_width))
-        self.no_action = nn.Parameter(torch.zeros(width))
         self.no_pace = nn.Parameter(torch.zeros(width))
         self.modulation = nn.Linear(width, 6 * width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head_modulation = nn.Linear(width, 2 * width)
-        self.head = nn.Linear(width, 2 * cells)
-        self._initialise()
+        self.head = nn.Linear(width, 2 * cells * config.head_width)
+        self.motion_head = nn.Linear(width, 2 * config.action_width)
+        self.painter = Painter(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _zero(self.modulation, self.head_modulation, self.motion_head)
 
-    def _initialise(self) -> None:
-        for module in (self.modulation, self.head_modulation, self.head):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-        for block in self.blocks:
-            assert isinstance(block, Block)
-            # A gate of zero would also stop the gradient of what it gates; a small one lets both learn at once.
-            nn.init.constant_(block.table[2].data, 0.2)
-            nn.init.constant_(block.table[5].data, 0.2)
-            nn.init.zeros_(block.cross_attention.out.weight)
+    def matrices(self) -> list[Tensor]:
+        """The weights that an optimiser for matrices may treat as such: those inside the blocks."""
+        return [module.weight for module in self.blocks.modules() if isinstance(module, nn.Linear)]
 
     def forward(
         self, noisy: Float[Tensor, "b t c h w"], time: Float[Tensor, "b t"], conditions: Conditions
     ) -> Float[Tensor, "b t c h w"]:
         """The clean latents. time: noise level of each frame, 0 clean to 1 pure noise; the first frame is at 0."""
-        groups = 1 + (noisy.shape[1] - 1) // 2
-        tokens = self._tokens(noisy)
-        state = self._state(time[:, ::2], conditions, groups)
-        text, text_mask = self._read(conditions)
+        state = self._state(time[:, ::2], conditions)
+        code = self._motion_code(conditions)
+        tokens = self._tokens(noisy, self.motion_token(code))
+        tokens = self._think(rearrange(tokens, "b g n d -> b (g n) d"), state, self.config.tokens_per_group, conditions)
         spread = state.repeat_interleave(self.config.tokens_per_group, dim=1)
+        features = self._untokens(self.head(self._modulated(tokens, spread)), noisy.shape[1])
+        place = place_code(functional.pad(conditions.motion, (0, 0, 1, 0)))
+        known = (1.0 - conditions.motion_time)[:, None, None]
+        frame_state = state.repeat_interleave(2, dim=1)[:, 1:] + self.motion_frame(place * known)
+        clean: Tensor = noisy[:, :1] + self.painter(features, noisy, frame_state)
+        return clean
+
+    def plan(self, context: Float[Tensor, "b k c h w"], conditions: Conditions) -> Float[Tensor, "b t1 a"]:
+        """The clean motion, from the clean latents of the context frames and a motion of level motion_time."""
+        steps, seen = conditions.motion.shape[1], 1 + (context.shape[1] - 1) // 2
+        time = torch.ones(len(context), 1 + steps // 2, device=context.device)
+        time[:, :seen] = 0.0
+        state = self._state(time, conditions)
+        code = self.motion_token(self._motion_code(conditions))
+        blind = torch.zeros_like(code[:, :seen])
+        pictured = rearrange(self._tokens(context, blind), "b g n d -> b (g n) d")
+        tokens = torch.cat([pictured, code[:, 1:] + self.time[1 : 1 + steps // 2]], dim=1)
+        group = torch.cat(
+            [torch.arange(seen).repeat_interleave(self.config.tokens_per_group), torch.arange(1, 1 + steps // 2)]
+        )
+        tokens = self._think(tokens, state[:, group.to(context.device)], 1, conditions)[:, -(steps // 2) :]
+        answer: Tensor = self.motion_head(self._modulated(tokens, state[:, 1:]))
+        return rearrange(answer, "b g (two a) -> b (g two) a", two=2)
+
+    def _think(self, tokens: Tensor, state: Tensor, repeats: int, conditions: Conditions) -> Tensor:
+        """The blocks. Each state [b n/repeats d] modulates `repeats` tokens [b n d]."""
+        text, text_mask = self._read(conditions)
         modulation = rearrange(self.modulation(functional.silu(state)), "b g (k d) -> b g k d", k=6)
-        modulation = modulation.repeat_interleave(self.config.tokens_per_group, dim=1)
+        modulation = modulation.repeat_interleave(repeats, dim=1)
         for block in self.blocks:
             tokens = block(tokens, modulation, text, text_mask)
-        shift, scale = self.head_modulation(functional.silu(spread)).chunk(2, dim=-1)
-        change = self._untokens(self.head(modulate(tokens, shift, scale)), noisy.shape[1])
-        return noisy[:, :1] + change
+        return tokens
 
-    def _tokens(self, noisy: Tensor) -> Tensor:
+    def _modulated(self, tokens: Tensor, state: Tensor) -> Tensor:
+        shift, scale = self.head_modulation(functional.silu(state)).chunk(2, dim=-1)
+        return modulate(tokens, shift, scale)
+
+    def _motion_code(self, conditions: Conditions) -> Tensor:
+        """Each group's two positions [b g 2*5a], fading as noise hides them; the first group's is the start."""
+        place = place_code(functional.pad(conditions.motion, (0, 0, 2, 0)))
+        place = place * (1.0 - conditions.motion_time)[:, None, None]
+        return rearrange(place, "b (g two) a -> b g (two a)", two=2)
+
+    def _tokens(self, noisy: Tensor, motion: Tensor) -> Tensor:
+        """Tokens [b g n d] of each group's frames beside the first frame."""
         first = noisy[:, :1]
         pairs = torch.cat([first, noisy], dim=1)
         pairs = rearrange(pairs, "b (g two) c h w -> b g (two c) h w", two=2)
         seen = torch.cat([pairs, first.expand(-1, pairs.shape[1], -1, -1, -1)], dim=2)
         patch = self.config.patch
         tokens = rearrange(seen, "b g c (h p) (w q) -> b g (h w) (c p q)", p=patch, q=patch)
-        tokens = self.embed(tokens) + self.space + self.time[: pairs.shape[1], None]
-        line: Tensor = rearrange(tokens, "b g n d -> b (g n) d")
-        return line
+        when = self.time[: pairs.shape[1], None]
+        placed: Tensor = self.embed(tokens) + self.space + when + motion[:, :, None]
+        return placed
 
     def _untokens(self, tokens: Tensor, num_frames: int) -> Tensor:
         patch, side = self.config.patch, self.config.grid // self.config.patch
@@ -196,19 +295,16 @@ class DiT(nn.Module):
         kept: Tensor = frames[:, 1 : num_frames + 1]
         return kept
 
-    def _state(self, time: Tensor, conditions: Conditions, groups: int) -> Tensor:
-        """One vector per group of frames: its noise level, its actions, the clip's pace and what the text is about."""
-        level = self.noise_level(sinusoid(time, 256))
+    def _state(self, time: Tensor, conditions: Conditions) -> Tensor:
+        """One vector per group of frames: its noise level, its motion, the clip's pace and what the text is about."""
+        level = self.noise_level(sinusoid(time, 256)) + self.motion_state(self._motion_code(conditions))
         pace = self.pace(sinusoid(conditions.seconds.clamp(0.0, 1.0), 64))
         pace = torch.where(conditions.has_seconds[:, None], pace, self.no_pace)
-        actions = torch.cat([conditions.actions, conditions.actions.cumsum(dim=1) / 4.0], dim=-1)
-        actions = self.action(rearrange(actions, "b (g two) a -> b g (two a)", two=2))
-        actions = torch.where(conditions.has_actions[:, None, None], actions, self.no_action)
-        actions = functional.pad(actions, (0, 0, groups - actions.shape[1], 0))
         weight = conditions.text_mask.to(conditions.text.dtype)[..., None]
         mean = (conditions.text * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
         mean = torch.where(conditions.has_text[:, None], mean, self.no_text)
-        state: Tensor = level + actions + (pace + self.text_summary(mean))[:, None]
+        clip = pace + self.text_summary(mean) + self.motion_level(sinusoid(conditions.motion_time, 256))
+        state: Tensor = level + clip[:, None]
         return state
 
     def _read(self, conditions: Conditions) -> tuple[Tensor, Tensor]:
@@ -216,3 +312,10 @@ class DiT(nn.Module):
         text = torch.where(given[..., None], conditions.text, self.no_text)
         mask = torch.where(given, conditions.text_mask, torch.ones_like(conditions.text_mask))
         return self.text(text), mask[:, None, None, :]
+
+
+def _zero(*layers: nn.Linear | nn.Conv2d) -> None:
+    for layer in layers:
+        nn.init.zeros_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -223,6 +223,11 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         """Where the controller is pulling the hand to [3, m]: the integral of all clipped actions so far."""
         return np.array(self.data.mocap_pos[0], dtype=np.float64)
 
+    @property
+    def workspace(self) -> tuple[Array, Array]:
+        """The lowest and the highest corner [3, m] that the target is kept within."""
+        return self._env.mocap_low.astype(np.float64), self._env.mocap_high.astype(np.float64)
+
     def save(self) -> SceneState:
         """Everything needed to come back to this instant."""
         kind = mujoco.mjtState.mjSTATE_INTEGRATION

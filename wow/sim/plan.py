@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from wow.sim.job import Job
 from wow.sim.language import TASKS, find_task
-from wow.sim.record import SOURCES, Job
+from wow.sim.record import SOURCES
 from wow.types import WowError
 
 SCENES_SHARED = (

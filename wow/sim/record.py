@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.sim.job import Job, RecordingOptions
 from wow.sim.language import captions, find_task
-from wow.sim.metaworld import CONTROL_RATE, METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth, expert
+from wow.sim.metaworld import METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth, expert
 from wow.types import Camera, Dimension, Embodiment, Episode, Video
 
 SOURCES = ("expert", "near_success", "random", "swapped")
@@ -20,45 +21,6 @@ _HOLD = 10  # control steps recorded after the first success, so that a video sh
 
 Array = NDArray[np.float64]
 Policy = Callable[[Array, int], Array]
-
-
-@dataclass(frozen=True)
-class RecordingOptions:
-    """How an episode is recorded.
-
-    size: picture height and width [pixels]. stride: control steps between stored frames. max_steps: control steps
-    after which an unsuccessful episode ends. segmentation: also store `sim.segmentation` of the first camera.
-    """
-
-    cameras: tuple[str, ...] = ("front",)
-    size: int = 128
-    stride: int = 4
-    max_steps: int = 240
-    segmentation: bool = False
-
-    def __post_init__(self) -> None:
-        if self.stride < 1 or self.size < 16 or self.max_steps < self.stride or not self.cameras:
-            raise ValueError(f"impossible recording options {self}")
-
-    @property
-    def fps(self) -> float:
-        """Stored frames per second of robot time."""
-        return CONTROL_RATE / self.stride
-
-
-@dataclass(frozen=True)
-class Job:
-    """One episode to record. `scene` is the task whose scene is reset; `task` is what is asked and attempted in it."""
-
-    scene: str
-    task: str
-    source: str
-    seed: int
-
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """What tells this episode from all others."""
-        return (self.scene, self.task, self.source, self.seed)
 
 
 def sawyer_card(options: RecordingOptions) -> Embodiment:
@@ -80,6 +42,22 @@ def sawyer_card(options: RecordingOptions) -> Embodiment:
         gripper="0 closed, 1 open",
         cameras=tuple(Camera(name, options.size, options.size) for name in options.cameras),
     )
+
+
+class MetaWorldRecorder:
+    """Records one job after the other, keeping the scene of the last one: building it takes longer than an episode."""
+
+    def __init__(self, options: RecordingOptions) -> None:
+        self._options = options
+        self._built: MetaWorld | None = None
+
+    def record(self, job: Job) -> Episode:
+        """The episode of a job."""
+        if self._built is None or self._built.task.name != job.scene:
+            if self._built is not None:
+                self._built.close()
+            self._built = MetaWorld(job.scene, cameras=(), size=self._options.size)
+        return record(self._built, job, self._options)
 
 
 def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Progress:
 
 
 def save_checkpoint(
-    run: Path, progress: Progress, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+    run: Path, progress: Progress, model: nn.Module, average: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
 ) -> Path:
     """Writes `run/checkpoints/step-…` under another name first, so that a crash leaves the one before it."""
     final = run / "checkpoints" / f"step-{progress.step:08d}"
@@ -36,7 +37,7 @@ def save_checkpoint(
     part.mkdir(parents=True)
     save_file(_tensors(model), part / "model.safetensors")
     save_file(_tensors(average), part / "average.safetensors")
-    save_file(_optimizer_tensors(model, optimizer), part / "optimizer.safetensors")
+    save_file(_optimizer_tensors(model, optimizers), part / "optimizer.safetensors")
     save_file({"cpu": torch.get_rng_state()}, part / "random.safetensors")
     state = {"step": progress.step, "seconds": progress.seconds, "torch": torch.__version__}
     with (part / "state.json").open("w") as file:
@@ -56,7 +57,9 @@ def latest_checkpoint(run: Path) -> Path | None:
     return complete[-1] if complete else None
 
 
-def load_checkpoint(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def load_checkpoint(
+    folder: Path, model: nn.Module, average: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> Progress:
     """Puts a run's state back. Raises WowError where the checkpoint is of another model."""
     state = json.loads((folder / "state.json").read_text())
     for module, name in ((model, "model"), (average, "average")):
@@ -67,7 +70,7 @@ def load_checkpoint(folder: Path, model: nn.Module, average: nn.Module, optimize
             raise WowError(
                 f"{folder} is of another model ({reason}): continue with its recipe or name a new --out"
             ) from None
-    _put_optimizer_tensors(model, optimizer, load_file(folder / "optimizer.safetensors"))
+    _put_optimizer_tensors(model, optimizers, load_file(folder / "optimizer.safetensors"))
     torch.set_rng_state(load_file(folder / "random.safetensors")["cpu"])
     return Progress(step=int(state["step"]), seconds=float(state["seconds"]))
 
@@ -89,22 +92,31 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
 
 
-def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}|{key}": torch.as_tensor(value).detach().cpu().contiguous()
+        for optimizer in optimizers
         for parameter, state in optimizer.state.items()
         for key, value in state.items()
     }
 
 
-def _put_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _put_optimizer_tensors(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]
+) -> None:
     parameters = dict(model.named_parameters())
+    owner = {
+        parameter: optimizer
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
     for key, value in tensors.items():
         name, slot = key.split("|")
         parameter = parameters[name]
         on_device = value if slot == "step" else value.to(parameter.device)
-        optimizer.state[parameter][slot] = on_device.contiguous(
+        owner[parameter].state[parameter][slot] = on_device.contiguous(
             memory_format=torch.channels_last
             if value.dim() == 4 and _is_channels_last(parameter)
             else torch.contiguous_format

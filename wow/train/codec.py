@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,19 @@ class CodecRun:
             raise WowError("the crop is a multiple of 16 pixels and there is at least one target frame")
 
 
+@dataclass(frozen=True)
+class CodecBatch:
+    """Pictures [b t 3 crop crop] and their context [b 3 crop crop]; the noise is drawn where it is used."""
+
+    pictures: Tensor
+    context: Tensor
+    noise_seed: int
+
+    def to(self, device: torch.device) -> CodecBatch:
+        """The same on another device."""
+        return replace(self, pictures=self.pictures.to(device), context=self.context.to(device))
+
+
 class CodecObjective:
     """Reconstructs frames of an episode from their latents and one other frame of it, on pieces where things move."""
 
@@ -46,16 +59,22 @@ class CodecObjective:
         # On a CPU convolutions run up to twice as fast in this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def loss(
-        self, network: nn.Module, batch_size: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        device = next(network.parameters()).device
-        pictures, context = self._batch(batch_size, generator, device)
-        grid = self.run.crop // 16
-        noise = torch.randn(
-            batch_size, self.run.targets, self.run.model.latent_channels, grid, grid, generator=generator
-        )
-        painted, _ = network(pictures, context.contiguous(memory_format=torch.channels_last), noise.to(device))
+    def batch(self, batch_size: int, generator: torch.Generator) -> CodecBatch:
+        clips, wanted = [], self.run.targets + 1
+        for episode in torch.randint(len(self.clips), (batch_size,), generator=generator).tolist():
+            # With repetition: an episode may be shorter than the number of frames asked for.
+            chosen = torch.randint(self.clips.length(episode), (wanted,), generator=generator).numpy()
+            chosen[0] = 0 if chosen[0] % 2 else chosen[0]
+            clips.append(self.clips.frames[self.clips.start[episode] + chosen])
+        pictures, context = cut_where_moving(to_tensor(np.stack(clips)), self.run.crop, generator)
+        return CodecBatch(pictures, context, int(torch.randint(2**62, (1,), generator=generator)))
+
+    def loss(self, network: nn.Module, batch: CodecBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        pictures, grid = batch.pictures, self.run.crop // 16
+        generator = torch.Generator(pictures.device).manual_seed(batch.noise_seed)
+        shape = (*pictures.shape[:2], self.run.model.latent_channels, grid, grid)
+        noise = torch.randn(shape, generator=generator, device=pictures.device)
+        painted, _ = network(pictures, batch.context.contiguous(memory_format=torch.channels_last), noise)
         error = painted.float() - pictures
         squared = error.square().mean()
         loss = error.abs().mean() + self.run.squared_weight * squared
@@ -78,17 +97,6 @@ class CodecObjective:
             )
         network.train()
         return np.concatenate(rows, axis=0)
-
-    def _batch(self, batch_size: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Pictures [b t 3 crop crop] and their context [b 3 crop crop], cut where the frames differ most."""
-        clips, wanted = [], self.run.targets + 1
-        for episode in torch.randint(len(self.clips), (batch_size,), generator=generator).tolist():
-            # With repetition: an episode may be shorter than the number of frames asked for.
-            chosen = torch.randint(self.clips.length(episode), (wanted,), generator=generator).numpy()
-            chosen[0] = 0 if chosen[0] % 2 else chosen[0]
-            clips.append(self.clips.frames[self.clips.start[episode] + chosen])
-        frames = to_tensor(np.stack(clips), device)
-        return cut_where_moving(frames, self.run.crop, generator)
 
 
 def cut_where_moving(frames: Tensor, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -22,22 +22,25 @@ def write_run(run: Path, part: str, about: dict[str, Any]) -> None:
     temporary.rename(run / RUN_FILE)
 
 
+def add_to_run(run: Path, more: dict[str, Any]) -> None:
+    """Notes further facts about a run's weights. Raises WowError where `run` is no run."""
+    note = _read_note(run)
+    write_run(run, note["part"], {**note["about"], **more})
+
+
 def export(run: Path, folder: Path) -> None:
     """Writes the averaged weights of a run's newest checkpoint into a checkpoint folder, float16, files under 16 MB.
 
     A new folder also gets the text encoder that comes with the package. Raises WowError where `run` is no run.
     """
-    path = run / RUN_FILE
-    if not path.exists():
-        raise WowError(f"{run} is no training run (it has no {RUN_FILE}): name the folder given to wow train as --out")
-    note = json.loads(path.read_text())
+    note = _read_note(run)
     if not (folder / weights.MANIFEST).exists():
         _copy_text_encoder(folder)
     # Counts of batches seen are no weights, and what only served an auxiliary loss is not needed any more.
     tensors = {
-        name.removeprefix("dit."): value
+        name.removeprefix("dit.").removeprefix("dit."): value
         for name, value in load_average(run).items()
-        if value.is_floating_point() and not name.startswith("relation_head.")
+        if value.is_floating_point() and not name.startswith("dit.relation_head.")
     }
     weights.save_part(folder, note["part"], tensors, note["about"])
 
@@ -48,6 +51,14 @@ def as_checkpoint(folder: Path) -> Path:
         return folder
     export(folder, folder / "export")
     return folder / "export"
+
+
+def _read_note(run: Path) -> dict[str, Any]:
+    path = run / RUN_FILE
+    if not path.exists():
+        raise WowError(f"{run} is no training run (it has no {RUN_FILE}): name the folder given to wow train as --out")
+    note: dict[str, Any] = json.loads(path.read_text())
+    return note
 
 
 def _copy_text_encoder(folder: Path) -> None:

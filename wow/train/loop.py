@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from wow.train.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from wow.train.distributed import World
@@ -33,13 +34,16 @@ class TrainConfig:
     """How a model is optimised.
 
     batch_size: samples per step and process. The learning rate rises over `warmup_steps` and falls along a cosine to a
-    twentieth at `steps`. checkpoint_minutes: the most training time that a crash can lose.
+    twentieth at `steps`. matrix_learning_rate: of the matrices that a network names, which Muon then optimises (Jordan
+    et al. 2024); 0 leaves everything to AdamW. loaders: processes that prepare batches ahead; with 0 each is prepared
+    when it is needed. checkpoint_minutes: the most training time that a crash can lose.
     """
 
     steps: int = 10_000
     batch_size: int = 16
     learning_rate: float = 6e-4
     warmup_steps: int = 200
+    matrix_learning_rate: float = 0.0
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float = 1.0
@@ -47,6 +51,7 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     log_every: int = 20
     preview_every: int = 1_000
+    loaders: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,18 +59,37 @@ class TrainConfig:
             raise WowError("steps, batch size, log and preview intervals are at least 1 and the learning rate above 0")
 
 
-class Objective(Protocol):
-    """What is learned: a network, its loss on a batch that a generator draws, and a picture of how well it does."""
+class Batch(Protocol):
+    """What one step learns from."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+
+
+B = TypeVar("B", bound=Batch)
+
+
+class Objective(Protocol[B]):
+    """What is learned: a network, the batches that a generator draws, their loss, and a picture of how well it does."""
 
     network: nn.Module
 
-    def loss(
-        self, network: nn.Module, batch_size: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss of a random batch, and numbers to log."""
+    def batch(self, batch_size: int, generator: torch.Generator) -> B:
+        """A random batch on the CPU. It may be drawn in another process."""
+
+    def loss(self, network: nn.Module, batch: B) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss of a batch, and numbers to log."""
 
     def preview(self, network: nn.Module) -> UInt8:
         """A picture, uint8 [H, W, 3], for a person to look at."""
+
+
+@runtime_checkable
+class HasMatrices(Protocol):
+    """A network that names the weights which are matrices between hidden states."""
+
+    def matrices(self) -> list[Tensor]:
+        """Those weights."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +120,49 @@ def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
     return torch.Generator().manual_seed((int(words[0]) << 31) ^ int(words[1]))
 
 
+def optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices that the network names where the configuration gives them a learning rate."""
+    matrices: list[Tensor] = []
+    if config.matrix_learning_rate > 0 and isinstance(model, HasMatrices):
+        matrices = model.matrices()
+    taken = {id(parameter) for parameter in matrices}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in taken]
+    adamw = torch.optim.AdamW(others, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
+    if not matrices:
+        return [adamw]
+    return [
+        adamw,
+        torch.optim.Muon(matrices, lr=config.matrix_learning_rate, weight_decay=config.weight_decay, momentum=0.95),
+    ]
+
+
+class _Steps(Dataset[Any]):
+    """The batch of every step, by its number."""
+
+    def __init__(self, objective: Objective[Any], config: TrainConfig, rank: int) -> None:
+        self._objective, self._config, self._rank = objective, config, rank
+
+    def __getitem__(self, step: int) -> Any:
+        generator = step_generator(self._config.seed, step, self._rank)
+        return self._objective.batch(self._config.batch_size, generator)
+
+
+def _batches(objective: Objective[Any], config: TrainConfig, world: World, first: int) -> Iterator[Any]:
+    """The batches of the steps from `first` on, in order."""
+    return iter(
+        DataLoader(
+            _Steps(objective, config, world.rank),
+            sampler=range(first, config.steps),
+            batch_size=None,
+            num_workers=config.loaders,
+            generator=torch.Generator(),  # otherwise it takes a number from the global one, and resuming would differ
+            prefetch_factor=4 if config.loaders else None,
+        )
+    )
+
+
 def train(
-    objective: Objective,
+    objective: Objective[Any],
     config: TrainConfig,
     run: Path,
     world: World,
@@ -111,19 +176,18 @@ def train(
     """
     model = objective.network.to(world.device)
     average = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
-    )
+    optimizer = optimizers(model, config)
     progress = Progress(0, 0.0)
     if (found := latest_checkpoint(run)) is not None:
         progress = load_checkpoint(found, model, average, optimizer)
+    batches = _batches(objective, config, world, progress.step)
     wrapped = world.wrap(model)
     log = _Log(run) if world.leads else None
     began, first_step, saved_at = time.monotonic(), progress.step, time.monotonic()
     step, loss_value = progress.step, math.nan
     with _stop_signals() as stop:
         while step < config.steps:
-            loss, numbers = _optimise(objective, wrapped, optimizer, config, step, world)
+            loss, numbers = _optimise(objective, wrapped, next(batches), optimizer, config, step, world)
             _follow(average, model, min(config.average_decay, (1 + step) / (10 + step)))
             step += 1
             now = time.monotonic()
@@ -156,36 +220,35 @@ def train(
 
 
 def _optimise(
-    objective: Objective,
+    objective: Objective[Any],
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    batch: Any,
+    optimizer: list[torch.optim.Optimizer],
     config: TrainConfig,
     step: int,
     world: World,
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """One step of the optimiser: bf16 on a GPU, fp32 on a CPU."""
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(config, step)
-    generator = step_generator(config.seed, step, world.rank)
+    """One step of the optimisers: bf16 on a GPU, fp32 on a CPU."""
+    share = learning_rate(config, step) / config.learning_rate
+    for one, highest in zip(optimizer, (config.learning_rate, config.matrix_learning_rate), strict=False):
+        for group in one.param_groups:
+            group["lr"] = share * highest
     with torch.autocast(world.device.type, torch.bfloat16, enabled=world.device.type == "cuda"):
-        loss, numbers = objective.loss(model, config.batch_size, generator)
-    optimizer.zero_grad(set_to_none=True)
+        loss, numbers = objective.loss(model, batch.to(world.device))
+    model.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimizer.step()
+    for one in optimizer:
+        one.step()
     return loss.detach(), {**numbers, "gradient_norm": norm.detach()}
 
 
 @torch.no_grad()
 def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Moves the averaged weights a little towards the model's; counters and statistics are copied."""
-    with_gradient = {name for name, _ in model.named_parameters()}
-    current = model.state_dict()
-    for name, value in average.state_dict().items():
-        if name in with_gradient:
-            value.lerp_(current[name], 1.0 - decay)
-        else:
-            value.copy_(current[name])
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1.0 - decay)
+    for ours, theirs in zip(average.buffers(), model.buffers(), strict=True):
+        ours.copy_(theirs)
 
 
 class _Log:

@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from wow.models.codec import CodecConfig
 from wow.models.dit import DiTConfig
+from wow.models.idm import IdmConfig
 from wow.train.codec import CodecRun
+from wow.train.idm_run import IdmRun
 from wow.train.loop import TrainConfig
 from wow.train.world import WorldRun
 from wow.types import WowError
@@ -46,10 +48,12 @@ def codec_smoke() -> CodecRun:
 
 
 def world_mini() -> WorldRun:
-    """The world model of wow-mini: 17 frames, 12M parameters, some hours on two CPU cores."""
+    """The world model of wow-mini: 17 frames, 7M parameters, some hours on two CPU cores."""
     return WorldRun(
-        model=DiTConfig(width=256, depth=10, num_heads=4),
-        train=TrainConfig(steps=40_000, batch_size=16, learning_rate=6e-4, preview_every=1_000),
+        model=DiTConfig(),
+        train=TrainConfig(
+            steps=40_000, batch_size=16, learning_rate=8e-4, matrix_learning_rate=0.02, preview_every=1_000
+        ),
     )
 
 
@@ -58,21 +62,83 @@ def world_gpu() -> WorldRun:
     mini = world_mini()
     return replace(
         mini,
-        model=replace(mini.model, width=320, depth=10, num_heads=5),
-        train=replace(mini.train, steps=60_000, batch_size=256, learning_rate=1e-3, warmup_steps=1_000),
+        model=replace(mini.model, width=320, depth=10, num_heads=5, head_width=192, head_blocks=3),
+        train=replace(mini.train, steps=60_000, batch_size=256, learning_rate=1e-3, warmup_steps=1_000, loaders=12),
     )
 
 
 def world_smoke() -> WorldRun:
     """A transformer of a few thousand parameters, for tests."""
     return WorldRun(
-        model=DiTConfig(latent_channels=8, width=32, depth=2, num_heads=2, num_frames=5),
-        train=TrainConfig(steps=20, batch_size=2, preview_every=10, log_every=5),
+        model=DiTConfig(latent_channels=8, width=32, depth=2, num_heads=2, num_frames=5, head_width=16, head_blocks=1),
+        train=TrainConfig(steps=20, batch_size=2, matrix_learning_rate=0.02, preview_every=10, log_every=5),
     )
+
+
+def idm_mini() -> IdmRun:
+    """The inverse dynamics model of wow-mini: FM-IDM with a window and errors, 5M parameters, an hour on two cores."""
+    return IdmRun(
+        model=IdmConfig(),
+        train=TrainConfig(steps=5_000, batch_size=16, learning_rate=1.5e-3, preview_every=500, average_decay=0.998),
+    )
+
+
+def idm_gpu() -> IdmRun:
+    """The same model for one data-centre GPU: more clips a step and more steps, fifteen minutes."""
+    mini = idm_mini()
+    return replace(
+        mini,
+        train=replace(mini.train, steps=20_000, batch_size=96, learning_rate=2e-3, warmup_steps=1_000, loaders=14),
+        labelled=64,
+    )
+
+
+def idm_smoke() -> IdmRun:
+    """Some ten thousand parameters, for tests."""
+    return IdmRun(
+        model=IdmConfig(channels=(8, 16, 16), width=64, hidden=64),
+        train=TrainConfig(steps=20, batch_size=4, learning_rate=4e-3, warmup_steps=5, preview_every=10, log_every=5),
+        frames=5,
+        labelled=2,
+        measured=10,
+    )
+
+
+def idm_resnet() -> IdmRun:
+    """Ablation, as many parameters: a residual network sees two whole frames and says the action, no more."""
+    blind = IdmConfig(branches=("two_frames",), window=False, uncertain=False, absolute=False, masks=False)
+    return replace(idm_mini(), model=replace(blind, channels=(64, 128, 256), hidden=1184), labelled=0)
+
+
+def idm_mask() -> IdmRun:
+    """Ablation, as many parameters: frames cut to the robot alone."""
+    return replace(idm_mini(), model=IdmConfig(branches=("mask",), channels=(48, 96, 192), hidden=1040))
+
+
+def idm_flow() -> IdmRun:
+    """Ablation, as many parameters: optical flow alone."""
+    model = IdmConfig(branches=("flow",), masks=False, channels=(48, 96, 192), hidden=1200)
+    return replace(idm_mini(), model=model, labelled=0)
+
+
+def idm_certain() -> IdmRun:
+    """Ablation: all branches, without predicted errors: every step and every place counts the same."""
+    mini = idm_mini()
+    return replace(mini, model=replace(mini.model, uncertain=False))
 
 
 CODEC_RECIPES: dict[str, Callable[[], CodecRun]] = {"mini": codec_mini, "gpu": codec_gpu, "smoke": codec_smoke}
 WORLD_RECIPES: dict[str, Callable[[], WorldRun]] = {"mini": world_mini, "gpu": world_gpu, "smoke": world_smoke}
+
+IDM_RECIPES: dict[str, Callable[[], IdmRun]] = {
+    "mini": idm_mini,
+    "gpu": idm_gpu,
+    "smoke": idm_smoke,
+    "resnet": idm_resnet,
+    "mask": idm_mask,
+    "flow": idm_flow,
+    "certain": idm_certain,
+}
 
 
 def find_recipe(recipes: dict[str, Callable[[], Run]], name: str) -> Run:

@@ -68,6 +68,10 @@ class ObservedDiT(nn.Module):
             hook.remove()
         return clean, self.relation_head(seen[0])
 
+    def matrices(self) -> list[Tensor]:
+        """Those of the transformer."""
+        return self.dit.matrices()
+
 
 def encode_teacher(
     encoder: FrameEncoder, clips: Clips, side: int, cache: Path, on_done: Callable[[int, int], None]

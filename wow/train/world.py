@@ -1,4 +1,4 @@
-"""The world model's objective: flow matching on the latents of a clip that covers what is left of a task."""
+"""The world model's objective: flow matching on motion and latents of a clip that covers what is left of a task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wow.data.embodiment import embodiment_to_json
 from wow.imagine.actions import ActionScale, between_frames, scale_of
 from wow.imagine.flow import interpolate
-from wow.imagine.sampler import SamplingOptions, sample
+from wow.imagine.sampler import SamplingOptions, sample, sample_motion
 from wow.models.codec import Codec
 from wow.models.dit import Conditions, DiT, DiTConfig
 from wow.models.text import TextConditioner
@@ -37,12 +37,12 @@ class WorldRun:
     """A video transformer and how it is trained.
 
     from_start: share of clips that begin with their episode. short_texts: share of texts that are a short instruction
-    rather than a dense caption (WoW mixes 1 to 4). no_text, no_actions, no_pace: share of clips that go without.
-    free_pace: share of clips with a random pace that need not cover what is left. more_context: share that is given
-    three frames instead of one. time_mean, time_std: the noise level's logit-normal. time_power: the loss of a clip is
-    divided by its noise level to this power; 2 is the velocity's squared error, which listens to the last touches
-    first, 0 the clean latent's, which listens to what happens at all. relation_weight: weight of the token relation
-    loss on the tokens after block `relation_block`; 0 leaves it out.
+    rather than a dense caption (WoW mixes 1 to 4). no_text, no_pace: share of clips that go without. free_pace: share
+    of clips with a random pace that need not cover what is left. more_context: share that is given three frames instead
+    of one. no_motion: share of videos that are painted without their motion. time_mean, time_std: the noise level's
+    logit-normal; unseen: share of videos that begin as pure noise, as they do when a clip is drawn. plans: motions
+    planned per video; a plan costs a tenth of a video. motion_loss: weight of the plans' error beside the latents'.
+    relation_weight: weight of the token relation loss on the tokens after block `relation_block`; 0 leaves it out.
     """
 
     model: DiTConfig = field(default_factory=DiTConfig)
@@ -50,20 +50,22 @@ class WorldRun:
     from_start: float = 0.4
     short_texts: float = 0.2
     no_text: float = 0.1
-    no_actions: float = 0.5
     no_pace: float = 0.5
     free_pace: float = 0.25
     more_context: float = 0.1
+    no_motion: float = 0.1
+    unseen: float = 0.2
+    plans: int = 3
     time_mean: float = 0.8
     time_std: float = 1.2
-    time_power: float = 0.0
     motion_weight: float = 1.0
+    motion_loss: float = 2.0
     relation_weight: float = 0.0
     relation_block: int = 5
 
     def __post_init__(self) -> None:
-        shares = (self.from_start, self.short_texts, self.no_text, self.no_actions, self.no_pace, self.free_pace)
-        if not all(0.0 <= share <= 1.0 for share in (*shares, self.more_context)):
+        shares = (self.from_start, self.short_texts, self.no_text, self.no_pace, self.free_pace, self.more_context)
+        if not all(0.0 <= share <= 1.0 for share in (*shares, self.no_motion, self.unseen)):
             raise WowError("shares of the training data lie between 0 and 1")
 
 
@@ -77,12 +79,14 @@ class Window:
     covers_the_rest: bool
 
 
-def draw_window(clips: Clips, run: WorldRun, random: np.random.Generator) -> Window:
+def draw_window(
+    clips: Clips, run: WorldRun, random: np.random.Generator, episodes: NDArray[np.int64] | None = None
+) -> Window:
     """A clip that starts anywhere and reaches the end of its episode, or runs at a pace of its own.
 
-    Past the end the last frame stays: a finished task looks finished.
+    Past the end the last frame stays: a finished task looks finished. episodes: those to choose from, all by default.
     """
-    episode = int(random.integers(len(clips)))
+    episode = int(random.integers(len(clips)) if episodes is None else random.choice(episodes))
     last = clips.length(episode) - 1
     start = 0 if random.random() < run.from_start else int(random.integers(max(last, 1)))
     steps = run.model.num_frames - 1
@@ -93,8 +97,72 @@ def draw_window(clips: Clips, run: WorldRun, random: np.random.Generator) -> Win
     return Window(episode, clips.start[episode] + frames, stride / clips.fps, covers)
 
 
+@dataclass(frozen=True)
+class Plans:
+    """Motions to plan. context: float16 [b k c h w]. conditions: the true motion, and the level it will be seen at."""
+
+    context: Tensor
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class WorldBatch:
+    """Clips to learn from. latents: float16 [b t c h w]. kept [b]: frames of context; level [b]: the others' noise.
+
+    noise_seed: of the noise, which is drawn where it is used. rows [b t]: the frames in the store.
+    """
+
+    latents: Tensor
+    conditions: Conditions
+    kept: Tensor
+    level: Tensor
+    plans: Plans
+    noise_seed: int
+    rows: NDArray[np.int64]
+
+    def to(self, device: torch.device) -> WorldBatch:
+        """The same on another device."""
+
+        def move(value: Tensor) -> Tensor:
+            return value.to(device, non_blocking=True)
+
+        return replace(
+            self,
+            latents=move(self.latents),
+            conditions=self.conditions.map(move),
+            kept=move(self.kept),
+            level=move(self.level),
+            plans=Plans(move(self.plans.context), self.plans.conditions.map(move)),
+        )
+
+
+class WorldNetwork(nn.Module):
+    """Paints and plans in one call, as processes that average their gradients need it."""
+
+    def __init__(self, dit: DiT | ObservedDiT) -> None:
+        super().__init__()
+        self.dit = dit
+
+    def forward(
+        self, noisy: Tensor, time: Tensor, conditions: Conditions, context: Tensor, planned: Conditions
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Clean latents, clean motions, and the tokens that a teacher is compared with."""
+        answer = self.dit(noisy, time, conditions)
+        clean, tokens = answer if isinstance(answer, tuple) else (answer, None)
+        return clean, self.plain.plan(context, planned), tokens
+
+    @property
+    def plain(self) -> DiT:
+        """The transformer alone."""
+        return self.dit.dit if isinstance(self.dit, ObservedDiT) else self.dit
+
+    def matrices(self) -> list[Tensor]:
+        """Those of the transformer."""
+        return self.plain.matrices()
+
+
 class WorldObjective:
-    """Predicts clean latents of clips from noisy ones; the loss is heavier where the scene changes."""
+    """Predicts clean motions and latents of clips from noisy ones; the loss is heavier where the scene changes."""
 
     def __init__(
         self,
@@ -110,34 +178,58 @@ class WorldObjective:
         self.texts, self.scale, self.codec = texts, scale, codec
         self.teacher = teacher
         dit = DiT(run.model)
-        self.network: nn.Module = dit if teacher is None else ObservedDiT(dit, run.relation_block)
+        self.network: nn.Module = WorldNetwork(dit if teacher is None else ObservedDiT(dit, run.relation_block))
+        # What an episode that ignores its text will do, nobody can tell from its first picture.
+        self._plannable = np.flatnonzero(clips.obeys) if clips.obeys.any() else np.arange(len(clips))
         self._short = [[t for t in options if len(t.split()) <= LONGEST_SHORT_TEXT] for options in clips.texts]
         self._dense = [[t for t in options if len(t.split()) > LONGEST_SHORT_TEXT] for options in clips.texts]
 
-    def loss(
-        self, network: nn.Module, batch_size: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        device = next(network.parameters()).device
+    def batch(self, batch_size: int, generator: torch.Generator) -> WorldBatch:
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-        windows = [draw_window(self.clips, self.run, random) for _ in range(batch_size)]
-        clean = torch.from_numpy(self.latents[np.stack([w.rows for w in windows])]).float()
-        conditions = self._conditions(windows, random)
-        kept = torch.where(torch.rand(batch_size, generator=generator) < self.run.more_context, 3, 1)
-        level = torch.sigmoid(self.run.time_mean + self.run.time_std * torch.randn(batch_size, generator=generator))
-        predicted = torch.arange(clean.shape[1]) >= kept[:, None]
-        time = level[:, None] * predicted
-        noisy = interpolate(clean, torch.randn(clean.shape, generator=generator), time)
-        clean, noisy, time, predicted, level = (x.to(device) for x in (clean, noisy, time, predicted, level))
-        answer = network(noisy, time, conditions.map(lambda x: x.to(device)))
-        guess, tokens = answer if isinstance(answer, tuple) else (answer, None)
-        error = (guess.float() - clean).square().mean(dim=2)
+        run = self.run
+        windows = [draw_window(self.clips, run, random) for _ in range(batch_size)]
+        rows = np.stack([window.rows for window in windows])
+        level = torch.sigmoid(run.time_mean + run.time_std * torch.randn(batch_size, generator=generator))
+        unseen = torch.rand(batch_size, generator=generator) < run.unseen
+        without = torch.rand(batch_size, generator=generator) < run.no_motion
+        return WorldBatch(
+            latents=torch.from_numpy(self.latents[rows]),
+            conditions=replace(self._conditions(windows, random), motion_time=without.float()),
+            kept=torch.where(torch.rand(batch_size, generator=generator) < run.more_context, 3, 1),
+            level=torch.where(unseen, 1.0, level),
+            plans=self._plans(batch_size * run.plans, random),
+            noise_seed=int(torch.randint(2**62, (1,), generator=generator)),
+            rows=rows,
+        )
+
+    def _plans(self, count: int, random: np.random.Generator) -> Plans:
+        kept = 3 if random.random() < self.run.more_context else 1
+        windows = [draw_window(self.clips, self.run, random, self._plannable) for _ in range(count)]
+        context = self.latents[np.stack([window.rows[:kept] for window in windows])]
+        level = torch.from_numpy(np.where(random.random(count) < 0.4, 1.0, random.uniform(0.02, 1.0, count))).float()
+        return Plans(torch.from_numpy(context), replace(self._conditions(windows, random), motion_time=level))
+
+    def loss(self, network: nn.Module, batch: WorldBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        clean, truth = batch.latents.float(), batch.plans.conditions.motion
+        device = clean.device
+        generator = torch.Generator(device).manual_seed(batch.noise_seed)
+        predicted = torch.arange(clean.shape[1], device=device) >= batch.kept[:, None]
+        time = batch.level[:, None] * predicted
+        noisy = interpolate(clean, torch.randn(clean.shape, generator=generator, device=device), time)
+        level = batch.plans.conditions.motion_time[:, None].expand(truth.shape[:2])
+        noisy_motion = interpolate(truth, torch.randn(truth.shape, generator=generator, device=device), level)
+        planned = replace(batch.plans.conditions, motion=noisy_motion)
+        guess, motion, tokens = network(noisy, time, batch.conditions, batch.plans.context.float(), planned)
         weight = predicted[..., None, None] * _motion_weight(clean, self.run.motion_weight)
-        per_clip = (error * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
-        loss = (per_clip / level.clamp_min(0.3) ** self.run.time_power).mean()
-        numbers = {"latent_error": per_clip.detach().mean()}
+        per_clip = ((guess.float() - clean).square().mean(dim=2) * weight).sum(dim=(1, 2, 3)) / weight.sum(
+            dim=(1, 2, 3)
+        )
+        motion_error = (motion.float() - truth).square().mean()
+        loss = per_clip.mean() + self.run.motion_loss * motion_error
+        numbers = {"latent_error": per_clip.detach().mean(), "motion_error": motion_error.detach()}
         if tokens is None or self.teacher is None:
             return loss, numbers
-        taught = clip_features(self.teacher, np.stack([w.rows for w in windows])).to(device)
+        taught = clip_features(self.teacher, batch.rows).to(device)
         relation = relation_loss(tokens.float(), taught)
         return loss + self.run.relation_weight * relation, {**numbers, "relation": relation.detach()}
 
@@ -159,20 +251,20 @@ class WorldObjective:
         """For six episodes: the imagined film strip above the true one."""
         network.eval()
         device = next(network.parameters()).device
-        denoiser = network.dit if isinstance(network, ObservedDiT) else network
+        assert isinstance(network, WorldNetwork)
         picked = [int(i) for i in np.linspace(0, len(self.clips) - 1, 6)]
         still = WorldRun(model=self.run.model, from_start=1.0, free_pace=0.0)
         windows = [_window_of(self.clips, episode, still) for episode in picked]
-        clean = torch.from_numpy(self.latents[np.stack([w.rows for w in windows])]).float()
+        clean = torch.from_numpy(self.latents[np.stack([w.rows for w in windows])]).float().to(device)
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(clean.shape, generator=generator).to(device)
         conditions = self._conditions(windows, np.random.default_rng(0), short_only=True)
-        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-        drawn = sample(
-            denoiser,
-            noise.to(device),
-            clean[:, :1].to(device),
-            conditions.map(lambda x: x.to(device)),
-            SamplingOptions(),
-        )
+        motion = torch.randn(conditions.motion.shape, generator=generator)
+        conditions = replace(conditions, motion=motion, motion_time=torch.ones(len(windows)))
+        conditions = conditions.map(lambda x: x.to(device))
+        options = SamplingOptions()
+        conditions = sample_motion(network.plain, clean[:, :1], conditions, options)
+        drawn = sample(network.plain, noise, clean[:, :1], conditions, options)
         truth = [self.clips.frames[w.rows] for w in windows]
         context = to_tensor(np.stack([video[0] for video in truth]))
         imagined = to_uint8(self.codec.decode(drawn.float(), context.to(device)))
@@ -182,28 +274,26 @@ class WorldObjective:
         return np.concatenate(rows, axis=0)
 
     def _conditions(self, windows: list[Window], random: np.random.Generator, short_only: bool = False) -> Conditions:
-        given = [self._given(window, random) if not short_only else (True, False, False) for window in windows]
+        """Texts, true motions (given) and paces. short_only: with a short text and no pace, as for `imagine`."""
+        given = [self._given(window, random) if not short_only else (True, False) for window in windows]
         texts = [self._text(window.episode, random, short_only) for window in windows]
         tokens, mask = self.texts.gather(texts)
         actions = [between_frames(self.clips.actions, window.rows, self.clips.embodiment) for window in windows]
-        has_text, has_actions, has_seconds = (torch.tensor(column) for column in zip(*given, strict=True))
+        has_text, has_seconds = (torch.tensor(column) for column in zip(*given, strict=True))
         return Conditions(
             text=tokens,
             text_mask=mask,
             has_text=has_text,
-            actions=torch.from_numpy(self.scale.normalise(np.stack(actions))),
-            has_actions=has_actions,
+            motion=torch.from_numpy(self.scale.motion(np.stack(actions))),
+            motion_time=torch.zeros(len(windows)),
             seconds=torch.tensor([window.seconds for window in windows], dtype=torch.float32),
             has_seconds=has_seconds,
         )
 
-    def _given(self, window: Window, random: np.random.Generator) -> tuple[bool, bool, bool]:
-        """Whether a clip comes with its text, actions and pace. A clip that ignores its text goes without it."""
-        obeys = bool(self.clips.obeys[window.episode])
-        has_text = obeys and random.random() >= self.run.no_text
-        has_actions = not obeys or random.random() >= self.run.no_actions
-        has_seconds = not window.covers_the_rest or random.random() >= self.run.no_pace
-        return has_text, has_actions, has_seconds
+    def _given(self, window: Window, random: np.random.Generator) -> tuple[bool, bool]:
+        """Whether a clip comes with its text and with its pace. A clip that ignores its text goes without it."""
+        has_text = bool(self.clips.obeys[window.episode]) and random.random() >= self.run.no_text
+        return has_text, not window.covers_the_rest or random.random() >= self.run.no_pace
 
     def _text(self, episode: int, random: np.random.Generator, short_only: bool) -> str:
         if short_only:

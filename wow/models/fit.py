@@ -27,3 +27,11 @@ def fit_picture(picture: UInt8, size: int) -> tuple[UInt8, str]:
         side = "left and right" if wide > high else "top and bottom"
         said += f", then cut to {size}x{size} at {side} ({lost:.0%} of the picture is not seen)"
     return np.asarray(cut), said
+
+
+def fit_frames(frames: UInt8, size: int) -> tuple[UInt8, str]:
+    """Frames [T, H, W, 3] as [T, size, size, 3], all fitted alike, and what was done in words; "" where nothing was."""
+    if frames.shape[1:3] == (size, size):
+        return frames, ""
+    fitted = [fit_picture(frame, size) for frame in frames]
+    return np.stack([picture for picture, _ in fitted]), fitted[0][1]

@@ -1,0 +1,1 @@
+"""From a video to robot actions: flow, inverse dynamics, and how far to trust them; controller and replay."""

@@ -1,0 +1,130 @@
+"""How far to trust what was read from a video: each reason is a measurement beside what held-out episodes showed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wow.act.calibration import Ranges
+from wow.types import UInt8, WowError
+
+DARKEST = 4.0
+"""The least deviation of brightness [of 255] in a picture of anything."""
+NOTICED = 16
+"""A cell of 4x4 pixels has changed when its brightness has by more than this [of 255]."""
+STILL = 0.001
+"""A video in which no more than this share of the picture ever changes shows nothing that moves."""
+LOW = 0.5
+"""Confidence below this is called low."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """value: 0 not at all to 1 as much as in any held-out episode. reasons: why it is not 1, the worst first."""
+
+    value: float
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def low(self) -> bool:
+        return self.value < LOW
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What is measured of a video of T+1 frames.
+
+    seconds: between frames, None where unknown. changed: the share of the picture that changes in each transition [T].
+    robot: the share that the robot fills in each frame [T+1]; None where nobody looked for it. spread: the mean
+    deviation of each step [T] in spreads of the actions. disagreement: as in `Ranges`.
+    """
+
+    seconds: float | None
+    changed: Array
+    robot: Array | None
+    spread: Array
+    disagreement: float
+
+
+def refuse_blank(frames: UInt8) -> None:
+    """Raises WowError where a video [T, H, W, 3] has no transition, or shows nothing."""
+    if len(frames) < 2:
+        raise WowError("the video has one frame: actions lie between frames, give a video of at least two")
+    contrast = frames.mean(axis=-1).std(axis=(1, 2))
+    if contrast.max() < DARKEST:
+        kind = "black" if frames.mean() < 30 else "blank"
+        raise WowError(
+            f"the video is {kind} (its brightness deviates by {contrast.max():.1f} of 255 at most): give one of a robot"
+        )
+
+
+def changed_share(frames: UInt8) -> Array:
+    """The share of cells of 4x4 pixels whose brightness changes noticeably in each transition [T]."""
+    count, height, width = frames.shape[:3]
+    cut = frames[:, : height // 4 * 4, : width // 4 * 4].mean(axis=-1)
+    cells = cut.reshape(count, height // 4, 4, width // 4, 4).mean(axis=(2, 4))
+    share: Array = (np.abs(np.diff(cells, axis=0)) > NOTICED).mean(axis=(1, 2))
+    return share
+
+
+def judge(signs: Signs, ranges: Ranges | None) -> Confidence:
+    """How far to trust the actions: 1 where every measurement is inside its range, less the further one is outside."""
+    found: list[tuple[float, str]] = []
+    if signs.changed.max() <= STILL:
+        found.append((0.0, "nothing moves in this video"))
+    if ranges is None:
+        found.append((LOW, "this model was never measured on held-out episodes: train it to the end"))
+    else:
+        found += _outside(signs, ranges)
+    found.sort()
+    return Confidence(min((score for score, _ in found), default=1.0), tuple(reason for _, reason in found))
+
+
+def _outside(signs: Signs, ranges: Ranges) -> list[tuple[float, str]]:
+    found = []
+    if signs.seconds is not None:
+        low, high = ranges.seconds
+        said = f"frames are {signs.seconds:.3g} s apart, in training {low:.2g} to {high:.2g} s"
+        found.append((_score(signs.seconds, low, high), said))
+    worst = int(signs.changed.argmax())
+    said = (
+        f"{signs.changed[worst]:.0%} of the picture changes between frames {worst} and {worst + 1}, in training "
+        f"{ranges.changed:.0%} at most: a cut?"
+    )
+    found.append((_score(float(signs.changed[worst]), 0.0, ranges.changed), said))
+    if signs.robot is not None:
+        low, high = ranges.robot
+        share = float(np.median(signs.robot))
+        said = f"what looks like the robot fills {share:.1%} of the picture, in training {low:.1%} to {high:.1%}"
+        found.append((_score(share, low, high), said))
+    spread = float(np.median(signs.spread))
+    said = (
+        f"the model is unsure: its deviations are {spread / ranges.spread:.1f} times the largest on held-out episodes"
+    )
+    found.append((_score(spread, 0.0, ranges.spread), said))
+    said = (
+        f"steps and places contradict each other: they disagree by {signs.disagreement:.1f} deviations, on held-out "
+        f"episodes by {ranges.disagreement:.1f} at most"
+    )
+    found.append((_score(signs.disagreement, 0.0, ranges.disagreement), said))
+    return [(score, said) for score, said in found if score < 1.0]
+
+
+def _score(value: float, low: float, high: float) -> float:
+    """1 inside the range; outside, the square of the ratio to the nearer bound."""
+    if value > high:
+        return (high / value) ** 2
+    return (value / low) ** 2 if value < low else 1.0
+
+
+def worth_saying(confidence: Confidence) -> Sequence[str]:
+    """Sentences for a person: nothing where all is well."""
+    if not confidence.reasons:
+        return ()
+    level = "low" if confidence.low else "reduced"
+    return (f"{level} confidence ({confidence.value:.2f}): {'; '.join(confidence.reasons)}",)

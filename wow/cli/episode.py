@@ -1,0 +1,158 @@
+"""One episode in the simulator, wired: world model, inverse dynamics, scene, and the loop that joins them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wow.types import Actions, UInt8, Video, WowError
+
+if TYPE_CHECKING:
+    from wow.assembly import Agent, ImaginingPlanner, Outcome, Planner
+    from wow.sim.arm import MetaWorldArm
+
+Array = NDArray[np.float64]
+PlanFrom = Literal["imagined", "codec", "video", "actions"]
+
+PICTURE_SIZE = 128
+"""Height and width of what is filmed where no model says what it looks at [pixels]."""
+
+OnStep = Callable[["MetaWorldArm", int], None]
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """How an episode is planned and executed; the same settings and seed give the same outcome on the same machine.
+
+    plan_from: up to which stage the truth is put in. replan_every: transitions executed of each plan; None for the
+    whole of one. fps: the pace that the world model is told, None to let it choose. unknown_pace: do not tell the
+    controller the pace even where it is known.
+    """
+
+    model: str = "wow-mini"
+    plan_from: PlanFrom = "imagined"
+    replan_every: int | None = 8
+    candidates: int = 1
+    reimagine_above: float | None = None
+    budget: int = 500
+    unknown_pace: bool = False
+    num_frames: int = 17
+    num_inference_steps: int = 4
+    guidance_scale: float = 1.5
+    fps: float | None = None
+
+
+class EpisodeRunner:
+    """Runs one episode after another, keeping the model and the last scene: building either takes seconds.
+
+    Raises WowError where the model is missing, or cannot act on what it imagines. agent: in place of the settings' one.
+    """
+
+    def __init__(self, settings: EpisodeSettings, agent: Agent | None = None) -> None:
+        self.settings = settings
+        self.agent = load_agent(settings) if agent is None else agent
+        self.size = PICTURE_SIZE if self.agent is None else self.agent.size
+        self._arm: MetaWorldArm | None = None
+
+    def reset(self, task: str, seed: int) -> MetaWorldArm:
+        """A task's scene as it begins."""
+        from wow.sim.arm import MetaWorldArm
+        from wow.sim.metaworld import MetaWorld
+
+        if self._arm is None or self._arm.environment.task.name != task:
+            self.close()
+            self._arm = MetaWorldArm(MetaWorld(task, cameras=(), size=self.size))
+        self._arm.environment.reset(seed=seed)
+        return self._arm
+
+    def run(
+        self,
+        task: str,
+        seed: int,
+        instruction: str | None = None,
+        linger: int = 0,
+        on_step: OnStep = lambda arm, done: None,
+    ) -> Outcome:
+        """One episode. instruction: in place of the task's own. linger: control steps after success."""
+        from wow.assembly import LoopOptions, run_episode
+
+        arm = self.reset(task, seed)
+        on_step(arm, 0)
+        options = LoopOptions(replan_every=self.settings.replan_every, budget=self.settings.budget, linger=linger)
+        planner = self.planner(arm, instruction or arm.environment.task.instruction, seed)
+        return run_episode(arm, planner, options, lambda done: on_step(arm, done))
+
+    def planner(self, arm: MetaWorldArm, instruction: str, seed: int) -> Planner:
+        """Where the plans in this scene come from."""
+        from wow.assembly import DemonstratingPlanner
+        from wow.sim.foresight import foresee
+        from wow.sim.job import RecordingOptions
+
+        settings, agent = self.settings, self.agent
+        if settings.plan_from == "imagined":
+            assert agent is not None
+            return imagining_planner(agent, settings, instruction, seed)
+        recording = RecordingOptions(size=self.size)
+        return DemonstratingPlanner(
+            demonstrate=lambda: foresee(arm.environment, recording, pictures=settings.plan_from != "actions"),
+            act=None if agent is None else reader(agent),
+            reconstruct=agent.reconstruct if agent is not None and settings.plan_from == "codec" else None,
+            num_frames=settings.num_frames,
+            paced=not settings.unknown_pace,
+        )
+
+    def object_error(self) -> float | None:
+        """How far the object of the last episode is from its goal [m]; None where there is none."""
+        return None if self._arm is None else self._arm.object_error()
+
+    def close(self) -> None:
+        """Frees the scene's renderer."""
+        if self._arm is not None:
+            self._arm.environment.close()
+            self._arm = None
+
+
+def load_agent(settings: EpisodeSettings) -> Agent | None:
+    """The model that plans; None where the plan is the expert's actions, which needs none."""
+    from wow.assembly import load
+
+    if settings.plan_from == "actions":
+        return None
+    agent = load(settings.model)
+    if "inverse_dynamics" not in agent.capabilities:
+        raise WowError(
+            f"{agent.name} imagines videos but has no inverse dynamics to act on them: train one with wow train idm "
+            "and add it with wow train export --idm RUN, or replay the experts with --plan-from actions"
+        )
+    return agent
+
+
+def imagining_planner(agent: Agent, settings: EpisodeSettings, instruction: str, seed: int) -> ImaginingPlanner:
+    """Plans by imagining that an instruction is followed. seed: of the first candidate."""
+    from wow.assembly import ImaginingPlanner, Request, SamplingOptions
+
+    options = SamplingOptions(settings.num_inference_steps, settings.guidance_scale)
+    seconds = None if settings.fps is None else 1.0 / settings.fps
+
+    def imagine(picture: UInt8, seeds: Sequence[int]) -> list[Video]:
+        requests = [Request(picture[None], instruction, None, each, seconds) for each in seeds]
+        return agent.imagine_all(requests, num_frames=settings.num_frames, options=options)
+
+    is_paced = settings.fps is not None and not settings.unknown_pace
+    return ImaginingPlanner(imagine, reader(agent), seed, settings.candidates, is_paced, settings.reimagine_above)
+
+
+def reader(agent: Agent) -> Callable[[Video, Array | None, bool], Actions]:
+    """The inverse dynamics, without its warnings: what they say of one clip is in the deviations of its actions."""
+
+    def act(video: Video, start: Array | None, paced: bool) -> Actions:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return agent.act(video, paced=paced, start=None if start is None else start.astype("float32"))
+
+    return act

@@ -1,0 +1,97 @@
+"""What is left of an episode: its film in real time, the clips that were imagined, and the actions of every plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wow.types import Actions, UInt8, Video
+
+if TYPE_CHECKING:
+    from wow.assembly import Leg, Plan
+    from wow.sim.arm import MetaWorldArm
+
+FRAME_EVERY = 4
+"""Control steps between filmed frames."""
+
+STRIP_ROWS = 6
+"""Imagined clips that a film strip shows at most."""
+
+LINGER = 10
+"""Control steps after success, so that the film shows it."""
+
+
+class Film:
+    """The frames of an episode as it is executed."""
+
+    def __init__(self) -> None:
+        self._frames: list[UInt8] = []
+
+    def look(self, arm: MetaWorldArm, done: int) -> None:
+        """Takes a picture every few control steps."""
+        if done % FRAME_EVERY == 0:
+            self._frames.append(arm.look())
+
+    def video(self) -> Video:
+        """In real time."""
+        from wow.sim.metaworld import CONTROL_RATE
+
+        return Video(np.stack(self._frames), CONTROL_RATE / FRAME_EVERY)
+
+    def write(self, folder: Path) -> Path:
+        """Writes `executed.mp4`."""
+        return _write_video(folder / "executed.mp4", self.video())
+
+
+def write_plans(folder: Path, plans: Sequence[Plan]) -> None:
+    """Writes `00.json` with the actions of each plan and `00.mp4` with the clip that they were read from."""
+    from wow.data.action_file import write_actions
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, plan in enumerate(plans):
+        write_actions(folder / f"{number:02d}.json", plan.actions)
+        if plan.video is not None:
+            _write_video(folder / f"{number:02d}.mp4", plan.video)
+
+
+def clips(plans: Sequence[Plan]) -> dict[str, UInt8]:
+    """Rows of a film strip: the clips of the first plans."""
+    shown = [(number, plan.video) for number, plan in enumerate(plans) if plan.video is not None]
+    return {f"plan {number + 1}, imagined": video.frames for number, video in shown[:STRIP_ROWS]}
+
+
+def joined(plans: Sequence[Actions], replan_every: int | None) -> Actions:
+    """The transitions of all plans that were to be executed, in one sequence."""
+    values = np.concatenate([plan.values[:replan_every] for plan in plans])
+    deviations = [plan.deviations[:replan_every] for plan in plans if plan.deviations is not None]
+    known = np.concatenate(deviations) if len(deviations) == len(plans) else None
+    return replace(plans[0], values=values, deviations=known)
+
+
+def leg_json(leg: Leg) -> dict[str, object]:
+    """What is told of one plan."""
+    plan = leg.plan
+    return {
+        "start": leg.start,
+        "steps": leg.num_steps,
+        "transitions": len(plan.actions),
+        "seconds_per_transition": plan.actions.seconds,
+        "uncertainty": plan.uncertainty,
+        "candidates": plan.candidates,
+        "demonstration_succeeds": plan.truth_succeeds,
+        "seconds_to_imagine": plan.seconds_to_imagine,
+        "seconds_to_act": plan.seconds_to_act,
+    }
+
+
+def _write_video(path: Path, video: Video) -> Path:
+    from wow.data.video_file import write_video
+
+    part = path.with_suffix(".part.mp4")
+    write_video(part, video)
+    part.rename(path)
+    return path

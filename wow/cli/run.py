@@ -1,0 +1,224 @@
+"""`wow run`: from imagination to action, in one scene or over a suite of tasks."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from wow.cli.episode import EpisodeRunner, EpisodeSettings, PlanFrom, imagining_planner, load_agent
+from wow.cli.film import LINGER, Film, clips, joined, leg_json, write_plans
+from wow.cli.imagine import Sampling
+from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
+from wow.cli.output import write_json, write_strip
+from wow.cli.progress import Progress
+from wow.types import Actions, UInt8, WowError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wow.assembly import Agent
+    from wow.sim.arm import MetaWorldArm
+
+    Array = NDArray[np.float64]
+
+MODES = 'say what to run: --task drawer-open, --suite metaworld-50, or --image PICTURE "open the drawer" --no-execute'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Sampling, MakesFolder, Seeded):
+    """Look at a scene, imagine the task done, act on the first part of it, and look again, until it is done."""
+
+    instruction: tyro.conf.Positional[str | None] = None
+    """What the robot should do; a task has its own instruction."""
+    task: str | None = None
+    """One of the 50 tasks, with or without -v3."""
+    suite: str | None = None
+    """Many episodes: metaworld-50, avdc-11, or task names with commas. The same command again continues."""
+    image: Path | None = None
+    """Picture of a scene elsewhere, to plan for; with --no-execute."""
+    no_execute: bool = False
+    """Only plan."""
+    seed: int = 100_000
+    """Seed of the scene and of the imagination. Training used seeds below 100000."""
+    out: Path = field(default_factory=fresh_folder("run"))
+    """Folder to write; created, and refused when it already holds something else."""
+    model: str = "wow-mini"
+    """A model that comes with the package, or the folder of a checkpoint."""
+    plan_from: PlanFrom = "imagined"
+    """Put in the truth for the stages before: the expert's true video through the codec, or read directly, or the
+    expert's own actions."""
+    replan_every: int = 8
+    """Transitions of a plan that are executed before the scene is looked at again."""
+    open_loop: bool = False
+    """Execute the whole of one plan instead."""
+    candidates: int = 1
+    """Futures imagined for each plan; the one whose actions are most certain is taken."""
+    reimagine_above: float | None = None
+    """Imagine a plan once more when its uncertainty is above this; results.json tells what is usual."""
+    budget: int = 500
+    """Control steps (80 a second) of an episode at most."""
+    unknown_pace: bool = False
+    """Execute the truth, too, as if nobody knew its pace: for comparison with imagined videos."""
+    episodes: int = 20
+    """Episodes of each task of a suite, with the seeds SEED, SEED + 1, …"""
+    workers: int = os.cpu_count() or 1
+    """Simulators of a suite side by side, one process each."""
+
+    @property
+    def settings(self) -> EpisodeSettings:
+        """How each episode is planned and executed."""
+        return EpisodeSettings(
+            model=self.model,
+            plan_from=self.plan_from,
+            replan_every=None if self.open_loop else self.replan_every,
+            candidates=self.candidates,
+            reimagine_above=self.reimagine_above,
+            budget=self.budget,
+            unknown_pace=self.unknown_pace,
+            num_frames=self.num_frames,
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            fps=self.fps,
+        )
+
+    def continues(self) -> bool:
+        from wow.cli.suite import EPISODES
+
+        return self.suite is not None and any((self.out / name).is_file() for name in (EPISODES, "run.json"))
+
+    def prepare(self) -> None:
+        from wow.sim.language import find_task
+        from wow.sim.suites import suite_tasks
+
+        if [self.task, self.suite, self.image].count(None) != 2:
+            raise WowError(MODES)
+        if self.task is not None:
+            find_task(self.task)
+        if self.suite is not None:
+            suite_tasks(self.suite)
+            if self.instruction is not None or self.no_execute:
+                raise WowError("a suite executes every task by its own instruction: leave the instruction out")
+        if self.image is not None and (not self.no_execute or self.instruction is None):
+            raise WowError('nothing can be done in a picture: wow run --image PICTURE "open the drawer" --no-execute')
+        if self.no_execute and self.plan_from != "imagined":
+            raise WowError("--no-execute plans from imagination: leave --plan-from out")
+        if not 1 <= self.candidates <= 64:
+            raise WowError(f"--candidates is 1 to 64, not {self.candidates}")
+        if min(self.replan_every, self.budget, self.episodes, self.workers) < 1 or self.num_frames < 2:
+            raise WowError("--replan-every, --budget, --episodes and --workers are at least 1, --num-frames 2")
+        self.options()
+        super().prepare()
+
+    def run(self) -> Summary:
+        if self.suite is not None:
+            from wow.cli.suite import Evaluation
+            from wow.sim.suites import suite_tasks
+
+            tasks = suite_tasks(self.suite)
+            return Evaluation(self.suite, tasks, self.episodes, self.seed, self.workers, self.settings, self.out).run()
+        return self._plan() if self.no_execute else self._episode()
+
+    def _episode(self) -> Summary:
+        """One episode, filmed."""
+        from wow.sim.language import find_task
+
+        assert self.task is not None
+        began = time.perf_counter()
+        runner = EpisodeRunner(self.settings)
+        loaded = time.perf_counter()
+        task, film = find_task(self.task), Film()
+        with Progress("run", total=self.budget, unit="control steps") as progress:
+
+            def on_step(arm: MetaWorldArm, done: int) -> None:
+                film.look(arm, done)
+                progress.update(done)
+
+            outcome = runner.run(task.name, self.seed, self.instruction, LINGER, on_step)
+        plans = [leg.plan for leg in outcome.legs]
+        summary: Summary = {
+            "task": task.name,
+            "instruction": self.instruction or task.instruction,
+            "seed": self.seed,
+            "success": outcome.success,
+            "success_step": outcome.success_step,
+            "steps": outcome.num_steps,
+            "plans": len(plans),
+            "video": film.write(self.out),
+            "film_strip": self.out / "filmstrip.png",
+            "seconds_to_load": loaded - began,
+            "seconds_to_imagine": sum(plan.seconds_to_imagine for plan in plans),
+            "seconds_to_act": sum(plan.seconds_to_act for plan in plans),
+            "seconds_to_execute": outcome.seconds_to_execute,
+        }
+        write_plans(self.out / "plans", plans)
+        write_strip(self.out / "filmstrip.png", {**clips(plans), "executed": film.video().frames})
+        self._plot(joined([leg.plan.actions for leg in outcome.legs], self.settings.replan_every), task.name)
+        details = {
+            "hand_error_m": outcome.hand_error,
+            "object_error_m": runner.object_error(),
+            "legs": [leg_json(leg) for leg in outcome.legs],
+        }
+        runner.close()
+        self._write_run({**summary, **details})
+        return summary
+
+    def _plan(self) -> Summary:
+        """A plan for a picture, or for a task's scene, that nobody executes."""
+        began = time.perf_counter()
+        agent = load_agent(self.settings)
+        assert agent is not None
+        loaded = time.perf_counter()
+        picture, instruction, start, fitting = self._observed(agent)
+        plan = imagining_planner(agent, self.settings, instruction, self.seed).plan(picture, start)
+        summary: Summary = {
+            "out": self.out,
+            "instruction": instruction,
+            "image_fitting": fitting or "taken as it is",
+            "uncertainty": plan.uncertainty,
+            "film_strip": self.out / "filmstrip.png",
+            "seconds_to_load": loaded - began,
+            "seconds_to_imagine": plan.seconds_to_imagine,
+            "seconds_to_act": plan.seconds_to_act,
+        }
+        write_plans(self.out / "plans", [plan])
+        write_strip(self.out / "filmstrip.png", clips([plan]))
+        self._plot(plan.actions, instruction)
+        self._write_run(summary)
+        return summary
+
+    def _observed(self, agent: Agent) -> tuple[UInt8, str, Array | None, str]:
+        """What is seen, what is to be done, where the hand's target is, and how the picture was fitted."""
+        from wow.data.picture import read_picture
+        from wow.sim.language import find_task
+
+        if self.image is not None:
+            assert self.instruction is not None
+            frames, fitting = agent.fit(read_picture(self.image))
+            return frames[0], self.instruction, None, fitting
+        assert self.task is not None
+        runner = EpisodeRunner(self.settings, agent)
+        arm = runner.reset(find_task(self.task).name, self.seed)
+        picture, start = arm.look(), arm.target
+        instruction = self.instruction or arm.environment.task.instruction
+        runner.close()
+        return picture, instruction, start, ""
+
+    def _plot(self, actions: Actions, title: str) -> None:
+        from wow.data.action_plot import save_actions
+
+        save_actions(self.out / "actions.png", actions, title=title)
+
+    def _write_run(self, content: Summary) -> None:
+        from wow.assembly import model_hash
+
+        known = self.plan_from != "actions"
+        write_json(
+            self.out / "run.json",
+            {**content, "model_hash": model_hash(self.model) if known else None, "settings": asdict(self.settings)},
+        )

@@ -1,0 +1,183 @@
+"""`wow run --suite`: many episodes by several processes, one line on disk for each as soon as it is finished."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wow.cli.episode import EpisodeRunner, EpisodeSettings, load_agent
+from wow.cli.options import Summary
+from wow.cli.progress import Progress
+from wow.types import WowError
+
+if TYPE_CHECKING:
+    from wow.bench.execution import ExecutionRecord, Results
+
+EPISODES = "episodes.jsonl"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A suite to run. The scenes of every task have the seeds seed, seed + 1, …"""
+
+    suite: str
+    tasks: tuple[str, ...]
+    episodes: int
+    seed: int
+    workers: int
+    settings: EpisodeSettings
+    out: Path
+
+    @property
+    def jobs(self) -> dict[int, tuple[str, int]]:
+        """Task and seed by number. More episodes of the same tasks have further numbers: an evaluation can grow."""
+        return {
+            episode * len(self.tasks) + place: (task, self.seed + episode)
+            for place, task in enumerate(self.tasks)
+            for episode in range(self.episodes)
+        }
+
+    def run(self) -> Summary:
+        """Runs the episodes that no earlier call finished, and writes the results of all."""
+        from wow.bench.execution import record_from_json
+        from wow.bench.ledger import Ledger, claim
+
+        load_agent(self.settings)  # a model that is missing is better missed here than in every process
+        claim(self.out, self._identity())
+        ledger = Ledger(self.out / EPISODES, record_from_json)
+        done = {number: found[0] for number, found in ledger.finished().items() if found}
+        missing = {number: job for number, job in self.jobs.items() if number not in done}
+        start = len(self.jobs) - len(missing)
+        with Progress("run", total=len(self.jobs), unit="episodes", start=start) as progress:
+            try:
+                for number, record in _finished(missing, self.settings, self.workers):
+                    ledger.append(number, [record])
+                    done[number] = record
+                    rate = sum(record.success for record in done.values()) / len(done)
+                    progress.advance(note=f"success {rate:.0%}")
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"saved {len(done)} of {len(self.jobs)} episodes in {self.out}; the same command continues"
+                ) from None
+        return self._report([done[number] for number in self.jobs], len(missing))
+
+    def _report(self, records: Sequence[ExecutionRecord], num_new: int) -> Summary:
+        from wow.bench.execution import summarise, write_results
+        from wow.bench.report import Provenance, machine
+        from wow.sim.suites import DIFFICULTY
+
+        results = summarise(records, DIFFICULTY)
+        origin = Provenance(
+            command=shlex.join(["wow", *sys.argv[1:]]),
+            system=self._system(),
+            data=f"{self.suite}: {len(self.tasks)} tasks, {self.episodes} episodes each",
+            machine=f"{machine()}, {self.workers} processes of one thread",
+            date=time.strftime("%Y-%m-%d %H:%M %Z"),
+        )
+        seeds = range(self.seed, self.seed + self.episodes)
+        write_results(self.out, results, origin, self._identity(), seeds)
+        return {
+            "out": self.out,
+            "episodes": len(records),
+            "run_now": num_new,
+            "mean_success": results.mean_success.value,
+            "interval": [results.mean_success.low, results.mean_success.high],
+            **{f"success_{name}": estimate.value for name, estimate in results.bins.items() if name},
+            **_truth(results),
+            "seconds_per_plan": dict(results.seconds),
+            "report": self.out / "results.md",
+        }
+
+    def _identity(self) -> dict[str, object]:
+        """What tells this evaluation from others; how many episodes and processes there are does not."""
+        return {**asdict(self.settings), "suite": list(self.tasks), "seed": self.seed, "model_hash": self._hash()}
+
+    def _hash(self) -> str | None:
+        from wow.assembly import model_hash
+
+        return None if self.settings.plan_from == "actions" else model_hash(self.settings.model)
+
+    def _system(self) -> str:
+        settings = self.settings
+        if settings.plan_from == "actions":
+            return "the experts' own actions"
+        source = {"imagined": "imagined videos", "codec": "true videos through the codec", "video": "true videos"}
+        how = "open loop" if settings.replan_every is None else f"replanned every {settings.replan_every} transitions"
+        return f"{settings.model} {(self._hash() or '')[:12]}, {source[settings.plan_from]}, {how}"
+
+
+def _truth(results: Results) -> dict[str, object]:
+    return {} if results.of_truth is None else {"success_of_demonstrations_that_succeed": results.of_truth.value}
+
+
+def _finished(
+    jobs: dict[int, tuple[str, int]], settings: EpisodeSettings, workers: int
+) -> Iterator[tuple[int, ExecutionRecord]]:
+    """Episodes as they are finished, in any order, with their numbers. At most two a worker are in flight."""
+    if not jobs:
+        return
+    context = multiprocessing.get_context("spawn")
+    waiting: Iterable[tuple[int, tuple[str, int]]] = iter(jobs.items())
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+        try:
+            running: dict[Future[ExecutionRecord], int] = {}
+            while True:
+                for number, (task, seed) in islice(waiting, 2 * workers - len(running)):
+                    running[pool.submit(run_one, settings, task, seed)] = number
+                if not running:
+                    return
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield running.pop(future), future.result()
+        except BrokenProcessPool:
+            raise WowError("a simulator process died; run wow doctor, then the same command to continue") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_runners: dict[EpisodeSettings, EpisodeRunner] = {}
+
+
+def run_one(settings: EpisodeSettings, task: str, seed: int) -> ExecutionRecord:
+    """One episode in a worker process, which keeps its model and its last scene.
+
+    The process computes with one thread: as many processes as cores are faster than threads that wait for each other,
+    and sums come out the same however many processes there are.
+    """
+    import torch
+
+    from wow.bench.execution import ExecutionRecord
+
+    torch.set_num_threads(1)
+    if settings not in _runners:
+        _runners[settings] = EpisodeRunner(settings)
+    runner = _runners[settings]
+    try:
+        outcome = runner.run(task, seed)
+    except WowError as problem:
+        return ExecutionRecord(task, seed, False, None, 0, 0, problem=str(problem))
+    plans = [leg.plan for leg in outcome.legs]
+    return ExecutionRecord(
+        task=task,
+        seed=seed,
+        success=outcome.success,
+        success_step=outcome.success_step,
+        num_steps=outcome.num_steps,
+        plans=len(plans),
+        uncertainties=tuple(plan.uncertainty for plan in plans if plan.uncertainty is not None),
+        truth_succeeds=plans[0].truth_succeeds,
+        hand_error=outcome.hand_error,
+        object_error=runner.object_error(),
+        seconds_to_imagine=sum(plan.seconds_to_imagine for plan in plans),
+        seconds_to_act=sum(plan.seconds_to_act for plan in plans),
+        seconds_to_execute=outcome.seconds_to_execute,
+    )
