@@ -37,9 +37,9 @@ class Manner:
 
 
 def draw_manner(generator: np.random.Generator) -> Manner:
-    """A manner for one episode: no two experts' episodes look the same."""
+    """A manner for one episode: no two look the same. Below full speed, so that who follows a path can catch up."""
     return Manner(
-        speed=generator.uniform(0.45, 1.0),
+        speed=generator.uniform(0.45, 0.85),
         height=generator.uniform(0.08, 0.16),
         tilt=generator.uniform(0.0, 0.35),
         towards=generator.uniform(-np.pi, np.pi),
@@ -176,7 +176,7 @@ def wander(truth: SceneTruth, generator: np.random.Generator) -> Motion:
             target = truth.tool
         legs = int(generator.integers(12, 45)) if kind <= 0.9 else int(generator.integers(4, 12))
         # Slower, and the friction in some arms' joints would hold them.
-        speed = generator.uniform(0.35, 1.0)
+        speed = generator.uniform(0.35, 0.85)
         toggle = int(generator.integers(legs)) if generator.random() < 0.6 else -1
         for step in range(legs):
             left = truth.tool.change_to(target)
