@@ -147,3 +147,36 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.actions)
+
+
+SCORES = ("task_completion", "action_success", "physical_plausibility", "kinematic_smoothness", "visual_quality")
+"""What a verdict scores, each from 1 (worst) to 5 (best); arXiv 2509.22642, the critic of SOPHIA."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a critic makes of a video.
+
+    scores: some or all of `SCORES`, each from 1 to 5; what a critic cannot judge is missing. completed: whether the
+    goal is reached; confidence: the probability, 0 to 1, that this is so. reason: one or two sentences for a person.
+    span: the first and last frame that the reason speaks of; None for the whole video. seconds, tokens: what it cost.
+    """
+
+    scores: Mapping[str, float]
+    completed: bool
+    confidence: float
+    reason: str
+    span: tuple[int, int] | None = None
+    seconds: float = 0.0
+    tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.scores) - set(SCORES):
+            raise ValueError(f"unknown scores {sorted(unknown)}: a verdict has {', '.join(SCORES)}")
+        if not all(1.0 <= score <= 5.0 for score in self.scores.values()) or not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"scores lie from 1 to 5 and confidence from 0 to 1, not {self.scores}, {self.confidence}")
+
+    @property
+    def success_probability(self) -> float:
+        """The probability that the goal is reached."""
+        return self.confidence if self.completed else 1.0 - self.confidence

@@ -16,7 +16,7 @@ import tyro
 
 from wow import __version__
 from wow.cli.main import main, plain
-from wow.cli.options import Command, MakesFile, MakesFolder, Seeded, Summary
+from wow.cli.options import Command, MakesFile, MakesFolder, Seeded, Summary, numbers
 from wow.cli.verbs import VERBS
 from wow.types import WowError
 
@@ -216,3 +216,10 @@ def test_plain_keeps_what_json_knows() -> None:
     value: Mapping[str, object] = {"a": np.float32(0.5), "b": [np.int64(2), Path("x")], "c": None, "d": True}
     assert plain(value) == {"a": 0.5, "b": [2, "x"], "c": None, "d": True}
     assert plain(np.array([1.0, np.inf])) == [1.0, None]
+
+
+def test_numbers_and_ranges_are_read_and_anything_else_is_refused() -> None:
+    assert numbers("0-3,7, 9") == [0, 1, 2, 3, 7, 9]
+    for words in ("", "1-", "a", "3;4", "-2", "1-2-3"):
+        with pytest.raises(WowError, match="no list of numbers"):
+            numbers(words)

@@ -174,3 +174,22 @@ def test_real_recordings_of_others() -> None:
     messy = open_dataset(SAMPLES / "lerobot_v2_picknplace")
     assert len(messy) == 5 and len(messy.problems) == 2 and len(messy.embodiment.action) == 44
     assert messy.frames(4, [327, 0]).shape == (2, 256, 256, 3)
+
+
+def test_importing_some_episodes_under_a_card_that_says_more(
+    make_annotated: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = make_annotated()
+    own = open_dataset(source).embodiment
+    named = tuple(replace(dim, frame="robot base") for dim in own.action)
+    card = replace(own, robot="Franka", action=named, gripper="0 open, 1 closed", rate=99.0, cameras=())
+    import_dataset(source, tmp_path / "one", episodes=[1], card=card)
+    found = open_dataset(tmp_path / "one")
+    assert [record.task for record in found.records] == [open_dataset(source).records[1].task]
+    assert found.embodiment.robot == "Franka" and found.embodiment.gripper == "0 open, 1 closed"
+    assert found.embodiment.rate == own.rate and found.embodiment.cameras == own.cameras, "those are the source's"
+    with pytest.raises(WowError, match="there is no episode 2: it has 2"):
+        import_dataset(source, tmp_path / "two", episodes=[0, 2])
+    with pytest.raises(WowError, match="the card of Franka has 6 actions, the data 7: delta_x"):
+        import_dataset(source, tmp_path / "three", card=replace(card, action=named[:6]))
+    assert not (tmp_path / "two").exists() and not (tmp_path / "three").exists()

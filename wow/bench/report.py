@@ -27,14 +27,20 @@ class Provenance:
     date: str
 
 
-def write_report(out: Path, tables: Sequence[Table], provenance: Provenance, page: str | None = None) -> None:
+def write_report(
+    out: Path,
+    tables: Sequence[Table],
+    provenance: Provenance,
+    page: str | None = None,
+    title: str = "WoWBench: world model",
+) -> None:
     """Writes `<table>.json` for each table, `report.json` with all of them and `report.md`. page: a picture to show."""
     origin = asdict(provenance)
     contents = {table.name: table_json(table) for table in tables}
     for name, content in contents.items():
         _write_json(out / f"{name}.json", {**content, **origin})
     _write_json(out / "report.json", {**origin, "tables": contents})
-    sections = [_heading(provenance), *(markdown(table) for table in tables)]
+    sections = [_heading(provenance, title), *(markdown(table) for table in tables)]
     if page is not None:
         sections.append(f"## Film strips\n\nImagined above, real below.\n\n![film strips]({page})")
     _replace(out / "report.md", "\n\n".join(sections) + "\n")
@@ -79,11 +85,11 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _heading(origin: Provenance) -> str:
+def _heading(origin: Provenance, title: str) -> str:
     facts = {"System": origin.system, "Data": origin.data, "Machine": origin.machine, "Date": origin.date}
     lines = [f"- {name}: {fact}" for name, fact in facts.items()]
     how = "Means with 95 % bootstrap intervals over tasks, shares with Wilson's; n counts cases."
-    return "\n".join(["# WoWBench: world model", "", f"`{origin.command}`", "", *lines, "", how])
+    return "\n".join([f"# {title}", "", f"`{origin.command}`", "", *lines, "", how])
 
 
 def _shown(cell: Estimate | str, column: str) -> str:

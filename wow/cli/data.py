@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from wow.cli.options import Command, MakesFolder, Seeded, Summary
+from wow.cli.options import Command, MakesFolder, Seeded, Summary, numbers
 from wow.cli.progress import Progress
 from wow.types import WowError
 
@@ -31,9 +31,15 @@ class Import(Command):
     """Leave out damaged episodes and report them, instead of stopping at the first."""
     bgr: bool = False
     """The source's pictures are BGR: exchange red and blue."""
+    episodes: str = "all"
+    """Which ones, counted from 0: "all", or numbers and ranges with commas: 0-9,12."""
+    card: Path | None = None
+    """JSON file that says what the numbers of actions and states mean, where the source does not: names, units, frame,
+    limits, gripper sign."""
 
     def run(self) -> Summary:
         from wow.data.convert import import_dataset
+        from wow.data.embodiment import read_embodiment
 
         if (self.destination is None) == (self.out is None):
             raise WowError("say once where to write: wow data import SOURCE DESTINATION")
@@ -52,6 +58,8 @@ class Import(Command):
                     format=self.format,
                     skip_bad=self.skip_bad,
                     swap_red_and_blue=self.bgr,
+                    episodes=None if self.episodes.strip() == "all" else numbers(self.episodes),
+                    card=None if self.card is None else read_embodiment(self.card),
                     on_episode=on_episode,
                 )
             except KeyboardInterrupt:

@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -115,6 +116,17 @@ class MakesFile(Command):
 def fresh_folder(name: str) -> Callable[[], Path]:
     """A default for `--out`: runs/<name>-<time>, which nobody has used yet."""
     return lambda: Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def numbers(words: str) -> list[int]:
+    """The numbers in "0-9,12", in their order. Raises WowError for anything else."""
+    found: list[int] = []
+    for word in words.split(","):
+        match = re.fullmatch(r"(\d{1,7})(?:-(\d{1,7}))?", word.strip())
+        if match is None:
+            raise WowError(f"{words!r} is no list of numbers: write numbers and ranges with commas, such as 0-9,12")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return found
 
 
 def parse_with_tyro(

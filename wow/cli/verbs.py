@@ -83,6 +83,13 @@ def bench_world() -> type[Command]:
     return BenchWorld
 
 
+def bench_idm() -> type[Command]:
+    """Measure an inverse dynamics model on held-out episodes."""
+    from wow.cli.bench_idm import BenchIdm
+
+    return BenchIdm
+
+
 def imagine() -> type[Command]:
     """From one picture and an instruction to a robot video."""
     from wow.cli.imagine import Imagine
@@ -141,5 +148,6 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "train idm": train_idm,
     "train export": train_export,
     "bench world": bench_world,
+    "bench idm": bench_idm,
     "doctor": doctor,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,12 +32,16 @@ def import_dataset(
     format: str | None = None,
     skip_bad: bool = False,
     swap_red_and_blue: bool = False,
+    episodes: Collection[int] | None = None,
+    card: Embodiment | None = None,
     on_episode: OnEpisode = lambda done, total: None,
 ) -> ImportReport:
     """Convert `source` to a LeRobot v3 dataset at `destination`; continues one that was interrupted.
 
     skip_bad: leave out damaged episodes and report them; otherwise the first one is a WowError, and what was converted
-    before it stays. swap_red_and_blue: the source stores BGR. on_episode: told how many are done, of how many.
+    before it stays. swap_red_and_blue: the source stores BGR. episodes: which ones, counted from 0; all by default.
+    card: what the numbers mean, where somebody knows it better than the source; its cameras and rate stay the source's.
+    on_episode: told how many are done, of how many.
     """
     if source.resolve() == destination.resolve():
         raise WowError(f"{destination}: is the source itself; name a new folder")
@@ -45,21 +49,36 @@ def import_dataset(
     if not len(dataset):
         reason = dataset.problems[0] if dataset.problems else "it is empty"
         raise WowError(f"{source}: has no usable episode ({reason})")
+    wanted = range(len(dataset)) if episodes is None else sorted(episodes)
+    if beyond := [index for index in wanted if not 0 <= index < len(dataset)]:
+        raise WowError(f"{source}: there is no episode {beyond[0]}: it has {len(dataset)}, counted from 0")
+    card = None if card is None else _described(dataset.embodiment, card)
     problems = list(dataset.problems)
-    with DatasetWriter(destination, _card(dataset.embodiment), fps=dataset.fps) as writer:
+    with DatasetWriter(destination, card or _card(dataset.embodiment), fps=dataset.fps) as writer:
         done = {_origin(facts) for facts in writer.episode_facts}
         already = writer.num_episodes
-        for index, name in enumerate(dataset.names):
-            if (source.name, name) not in done:
-                problem = _import_one(dataset, index, writer, swap_red_and_blue)
+        for number, index in enumerate(wanted):
+            if (source.name, dataset.names[index]) not in done:
+                problem = _import_one(dataset, index, writer, card, swap_red_and_blue)
                 if problem and not skip_bad:
                     raise bad_episode(problem)
                 problems += [problem] if problem else []
-            on_episode(index + 1, len(dataset))
+            on_episode(number + 1, len(wanted))
         return ImportReport(writer.num_episodes - already, already, writer.num_episodes, tuple(problems))
 
 
-def _import_one(dataset: Dataset, index: int, writer: DatasetWriter, swap: bool) -> Problem | None:
+def _described(own: Embodiment, card: Embodiment) -> Embodiment:
+    """The given card with the source's rate and cameras. Raises WowError where it describes other numbers."""
+    for what, ours, given in (("actions", own.action, card.action), ("states", own.state, card.state)):
+        if len(ours) != len(given):
+            names = ", ".join(dimension.name for dimension in ours)
+            raise WowError(f"the card of {card.robot} has {len(given)} {what}, the data {len(ours)}: {names}")
+    return replace(card, rate=own.rate, cameras=own.cameras, statistics={})
+
+
+def _import_one(
+    dataset: Dataset, index: int, writer: DatasetWriter, card: Embodiment | None, swap: bool
+) -> Problem | None:
     """Add one episode. Returns what is wrong with it if it cannot be."""
     found = dataset.check(index)
     if found:
@@ -70,7 +89,7 @@ def _import_one(dataset: Dataset, index: int, writer: DatasetWriter, swap: bool)
         episode = _swapped(episode) if swap else episode
         origin = {"dataset": dataset.path.name, "episode": name}
         facts = {**episode.facts, ORIGIN: origin}
-        writer.add(replace(episode, facts=facts, embodiment=_card(episode.embodiment)))
+        writer.add(replace(episode, facts=facts, embodiment=card or _card(episode.embodiment)))
     except WowError as problem:
         file = dataset.files(index)[0]
         return Problem(file, name, without_file(problem, file), left_out=True)

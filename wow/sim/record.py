@@ -63,7 +63,7 @@ class MetaWorldRecorder:
 def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episode:
     """One recorded episode of `job` in `environment`, whose task is the job's scene.
 
-    Actions are the change of the hand's target between stored frames [m] and the gripper command at the end of that
+    Actions are the change of the hand's target between stored frames [m] and the mean gripper command in that
     interval; the raw simulator actions that made it are the signal `sim.raw_actions` [T, stride * 4].
     """
     policy = _policy(job, environment, options)
@@ -197,7 +197,7 @@ def _episode(
     stepped[: frames - 1] = raw[: (frames - 1) * options.stride].reshape(frames - 1, options.stride, 4)
     actions = np.zeros((frames, 7), dtype=np.float32)
     actions[: frames - 1, :3] = np.diff(targets, axis=0)
-    actions[: frames - 1, 6] = (1.0 - np.clip(stepped[: frames - 1, -1, 3], -1, 1)) / 2.0
+    actions[: frames - 1, 6] = (1.0 - np.clip(stepped[: frames - 1, :, 3], -1, 1).mean(axis=1)) / 2.0
     actions[frames - 1, 6] = actions[frames - 2, 6] if frames > 1 else 1.0
     positions = np.stack([np.concatenate([t.gripper, [t.opening], t.objects[:, :3].ravel(), t.goal]) for t in truths])
     pixels = np.stack([row.pixels for row in rows]).astype(np.float32)

@@ -78,7 +78,7 @@ def record(environment: Robosuite, job: Job, options: RecordingOptions) -> Episo
     """One recorded episode of `job` in `environment`, which is of the job's arm and task.
 
     Actions are the motion of the tool between stored frames, position [m] and rotation vector [rad] in the world, and
-    the gripper command at the end of that interval. The raw simulator actions that made it are the signal
+    the mean gripper command in that interval. The raw simulator actions that made it are the signal
     `sim.raw_actions` [T, stride * 7]; replayed from the same seed they give the same states, bit for bit.
     """
     environment.reset(seed=job.seed)
@@ -141,7 +141,7 @@ def _actions(rows: list[_Row], stepped: NDArray[np.float32]) -> NDArray[np.float
     actions = np.zeros((len(rows), 7), dtype=np.float32)
     for action, now, later in zip(actions, rows, rows[1:], strict=False):
         action[:6] = now.truth.tool.change_to(later.truth.tool)
-    actions[:, 6] = (1.0 - stepped[:, -1, 6]) / 2.0
+    actions[:, 6] = (1.0 - stepped[:, :, 6].mean(axis=1)) / 2.0
     actions[-1, 6] = actions[-2, 6] if len(rows) > 1 else 1.0
     return actions
 

@@ -41,7 +41,8 @@ class WorldRun:
     of clips with a random pace that need not cover what is left. more_context: share that is given three frames instead
     of one. no_motion: share of videos that are painted without their motion. time_mean, time_std: the noise level's
     logit-normal; unseen: share of videos that begin as pure noise, as they do when a clip is drawn. plans: motions
-    planned per video; a plan costs a tenth of a video. motion_loss: weight of the plans' error beside the latents'.
+    planned per video; a plan costs a tenth of a video. unplanned: share of plans that begin as pure noise: the first
+    step decides where the hand goes. motion_loss: weight of the plans' error beside the latents'.
     relation_weight: weight of the token relation loss on the tokens after block `relation_block`; 0 leaves it out.
     """
 
@@ -56,6 +57,7 @@ class WorldRun:
     no_motion: float = 0.1
     unseen: float = 0.2
     plans: int = 3
+    unplanned: float = 0.7
     time_mean: float = 0.8
     time_std: float = 1.2
     motion_weight: float = 1.0
@@ -65,7 +67,7 @@ class WorldRun:
 
     def __post_init__(self) -> None:
         shares = (self.from_start, self.short_texts, self.no_text, self.no_pace, self.free_pace, self.more_context)
-        if not all(0.0 <= share <= 1.0 for share in (*shares, self.no_motion, self.unseen)):
+        if not all(0.0 <= share <= 1.0 for share in (*shares, self.no_motion, self.unseen, self.unplanned)):
             raise WowError("shares of the training data lie between 0 and 1")
 
 
@@ -206,8 +208,9 @@ class WorldObjective:
         kept = 3 if random.random() < self.run.more_context else 1
         windows = [draw_window(self.clips, self.run, random, self._plannable) for _ in range(count)]
         context = self.latents[np.stack([window.rows[:kept] for window in windows])]
-        level = torch.from_numpy(np.where(random.random(count) < 0.4, 1.0, random.uniform(0.02, 1.0, count))).float()
-        return Plans(torch.from_numpy(context), replace(self._conditions(windows, random), motion_time=level))
+        level = np.where(random.random(count) < self.run.unplanned, 1.0, random.uniform(0.02, 1.0, count))
+        conditions = replace(self._conditions(windows, random), motion_time=torch.from_numpy(level).float())
+        return Plans(torch.from_numpy(context), conditions)
 
     def loss(self, network: nn.Module, batch: WorldBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         clean, truth = batch.latents.float(), batch.plans.conditions.motion

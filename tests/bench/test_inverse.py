@@ -1,0 +1,115 @@
+"""Errors of inverse dynamics: a reader that knows the truth makes none, and every error has its own column."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from wow.bench.inverse import (
+    ALL_VIEWS,
+    MEAN,
+    RECORDED,
+    WHOLE,
+    ZERO,
+    adds_up,
+    consecutive_clips,
+    errors,
+    inverse_tables,
+    measure,
+    together,
+    whole_clip,
+)
+from wow.types import Actions, Dimension, Embodiment, Episode, Video
+
+CARD = Embodiment(
+    robot="arm",
+    rate=4.0,
+    action=(
+        *(Dimension(f"delta_{axis}", "m", "world") for axis in "xyz"),
+        *(Dimension(f"delta_{turn}", "rad", "world") for turn in ("roll", "pitch", "yaw")),
+        Dimension("gripper", "1", "gripper", 0.0, 1.0),
+    ),
+    action_kind="delta",
+)
+
+
+def episode(length: int = 40) -> Episode:
+    """Frames whose brightness is their number, so that a reader can look the truth up."""
+    random = np.random.default_rng(0)
+    actions = random.normal(scale=0.02, size=(length, 7)).astype(np.float32)
+    actions[:, 6] = (np.arange(length) // 10) % 2
+    frames = np.broadcast_to(np.arange(length, dtype=np.uint8)[:, None, None, None], (length, 8, 8, 3)).copy()
+    return Episode({"left": Video(frames, 4.0), "right": Video(frames, 4.0)}, actions, CARD, "do it")
+
+
+def oracle(truth: Episode, error: np.ndarray | None = None, deviation: float = 0.01):
+    def reads(video: Video, paced: bool) -> Actions:
+        rows = video.frames[:, 0, 0, 0].astype(int)
+        pieces = [truth.actions[a:b].astype(np.float64) for a, b in pairwise(rows)]
+        values = np.stack([np.where(adds_up(CARD), piece.sum(0), piece.mean(0)) for piece in pieces])
+        values = values + (0.0 if error is None else error)
+        return Actions(values.astype(np.float32), CARD, None, np.full(values.shape, deviation, np.float32))
+
+    return reads
+
+
+def test_who_knows_the_truth_makes_no_error_whatever_the_clips() -> None:
+    truth = episode()
+    records = measure([("0", truth)], {"oracle": oracle(truth)}, truth.actions.mean(axis=0), 17)
+    ours = [record for record in records if record.system == "oracle"]
+    assert {(record.view, record.clips) for record in ours} == {
+        (view, kind) for view in ("left", "right", ALL_VIEWS) for kind in (RECORDED, WHOLE)
+    }
+    for record in ours:
+        assert record.translation == pytest.approx(0.0, abs=1e-3) and record.rotation == pytest.approx(0.0, abs=1e-4)
+        assert record.gripper == 1.0 and record.found == record.events and record.offset == 0 and record.covered == 1.0
+    assert next(record for record in ours if record.clips == RECORDED).events == 3
+
+
+def test_clips_cover_every_transition_once() -> None:
+    truth = episode(40)
+    pieces = list(consecutive_clips(truth, 17))
+    assert np.array_equal(np.concatenate([clip.actions for clip in pieces]), truth.actions[:-1])
+    (whole,) = whole_clip(truth, 17, adds_up(CARD))
+    moved = truth.actions[:-1, :6].sum(axis=0)
+    assert np.allclose(whole.actions[:, :6].sum(axis=0), moved, atol=1e-5) and whole.spans.sum() == 39
+
+
+def test_errors_are_lengths_in_millimetres_and_degrees() -> None:
+    truth = episode()
+    off = np.array([0.003, 0.004, 0.0, 0.0, 0.0, np.deg2rad(2.0), 0.0])
+    clip = next(consecutive_clips(truth, 40))
+    record = errors("x", "left", RECORDED, "0", oracle(truth, off)(clip.videos["left"], True), clip.actions)
+    assert record.translation == pytest.approx(5.0, abs=1e-3) and record.rotation == pytest.approx(2.0, abs=1e-3)
+    late = clip.actions.copy()
+    late[1:, 6] = clip.actions[:-1, 6]
+    record = errors("x", "left", RECORDED, "0", Actions(late, CARD), clip.actions)
+    assert record.found == 3 and record.offset == 3 and record.gripper == pytest.approx(36 / 39)
+
+
+def test_baselines_see_nothing_and_the_mean_motion_is_the_better_one_of_a_steady_motion() -> None:
+    steady = replace(episode(), actions=np.tile(np.float32([0.01, 0, 0, 0, 0, 0.1, 1.0]), (40, 1)))
+    records = measure([("0", steady)], {}, steady.actions[0], 17)
+    for kind in (RECORDED, WHOLE):
+        zero, mean = (next(r for r in records if r.system == name and r.clips == kind) for name in (ZERO, MEAN))
+        assert zero.translation is not None and zero.translation >= 10.0 - 1e-3
+        assert mean.translation == pytest.approx(0.0, abs=1e-3)
+
+
+def test_cameras_together_trust_the_certain_one() -> None:
+    sure = Actions(np.ones((3, 7), np.float32), CARD, deviations=np.full((3, 7), 0.1, np.float32))
+    unsure = Actions(np.zeros((3, 7), np.float32), CARD, deviations=np.full((3, 7), 1.0, np.float32))
+    both = together([sure, unsure])
+    assert np.allclose(both.values, 100 / 101) and both.deviations is not None
+    assert np.allclose(together([sure, sure]).deviations, 0.1), "two alike witnesses are no better than one"
+
+
+def test_tables_have_a_row_for_every_system_and_camera() -> None:
+    truth = episode()
+    records = measure([("0", truth), ("1", truth)], {"oracle": oracle(truth)}, truth.actions.mean(axis=0), 17)
+    tables = inverse_tables(records)
+    assert [len(table.rows) for table in tables] == [5, 5]
+    assert tables[0].rows[0].cells["gripper events found"] == "6 of 6"

@@ -1,0 +1,285 @@
+"""What an inverse dynamics model is worth on held-out episodes: millimetres, degrees, gripper commands.
+
+Beside two baselines that see nothing: no motion at all, and the mean motion of the training data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wow.bench.intervals import Estimate, mean
+from wow.bench.tables import Row, Table, grouped
+from wow.data import Dataset
+from wow.types import Actions, Embodiment, Episode, Float32, Video
+
+Array = NDArray[np.float64]
+
+TRANSLATION, ROTATION, GRIPPER, EVENTS, OFFSET, COVERED = (
+    "translation [mm]",
+    "rotation [deg]",
+    "gripper right",
+    "gripper events found",
+    "their offset [transitions]",
+    "within one deviation",
+)
+COLUMNS = (TRANSLATION, ROTATION, GRIPPER, EVENTS, OFFSET, COVERED)
+FIELDS = {TRANSLATION: "translation", ROTATION: "rotation", GRIPPER: "gripper", COVERED: "covered"}
+ZERO, MEAN = "no motion", "mean motion"
+ALL_VIEWS = "all cameras"
+RECORDED, WHOLE = "recorded frames", "whole episode"
+MATCH = 2
+"""Transitions that a gripper event may be off and still count as found."""
+
+
+class Reads(Protocol):
+    """An inverse dynamics model."""
+
+    def __call__(self, video: Video, paced: bool, /) -> Actions:
+        """The actions [T, D] of T+1 frames. paced: whether the video's rate is robot time."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of an episode, from every camera: T+1 frames each, and the true actions [T, D] between them.
+
+    spans [T, 1]: recorded frames that each transition leads on.
+    """
+
+    videos: dict[str, Video]
+    actions: Float32
+    paced: bool
+    spans: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class InverseRecord:
+    """The mean errors of one system on one episode.
+
+    view: a camera, or `ALL_VIEWS`. clips: `RECORDED` or `WHOLE`. translation [mm] and rotation [deg]: length of the
+    error of a transition. gripper: share of commands on the right side of the middle. events, found: how many true
+    gripper events there are, and how many are said at most `MATCH` transitions off; offset: by how many, summed.
+    covered: share of numbers within one of their deviations. What a robot lacks is None.
+    """
+
+    system: str
+    view: str
+    clips: str
+    episode: str
+    translation: float | None
+    rotation: float | None
+    gripper: float | None
+    events: int
+    found: int
+    offset: int
+    covered: float | None
+
+
+def consecutive_clips(episode: Episode, num_frames: int) -> Iterator[Clip]:
+    """The episode in pieces of `num_frames` frames as they were recorded; the last one is shorter."""
+    for first in range(0, len(episode) - 1, num_frames - 1):
+        rows = np.arange(first, min(first + num_frames, len(episode)))
+        yield Clip(_views(episode, rows, 1.0), episode.actions[rows[:-1]], True, np.diff(rows)[:, None])
+
+
+def whole_clip(episode: Episode, num_frames: int, adds_up: NDArray[np.bool_]) -> Iterator[Clip]:
+    """The whole episode in `num_frames` frames at a pace that nobody is told, as a world model imagines it.
+
+    adds_up [D]: which dimensions are changes; they are summed between two frames, of the others it is the mean.
+    """
+    every = max(1.0, (len(episode) - 1) / (num_frames - 1))
+    rows = np.unique(np.minimum(np.round(every * np.arange(num_frames)), len(episode) - 1).astype(np.int64))
+    if len(rows) < 2:
+        return
+    pieces = [episode.actions[a:b].astype(np.float64) for a, b in pairwise(rows)]
+    actions = np.stack([np.where(adds_up, piece.sum(axis=0), piece.mean(axis=0)) for piece in pieces])
+    yield Clip(_views(episode, rows, every), actions.astype(np.float32), False, np.diff(rows)[:, None])
+
+
+def mean_motion(training: Dataset) -> Float32:
+    """The mean action [D] of a dataset; its gripper's command is the more frequent one."""
+    actions = np.concatenate([training.episode(number).actions[:-1] for number in range(len(training))])
+    typical = actions.mean(axis=0)
+    grip = gripper_of(training.embodiment)
+    if grip is not None:
+        middle = _middle(training.embodiment, grip)
+        side = actions[:, grip] > middle
+        typical[grip] = np.median(actions[side == (side.mean() > 0.5), grip])
+    return np.asarray(typical, np.float32)
+
+
+def measure(
+    episodes: Sequence[tuple[str, Episode]],
+    systems: dict[str, Reads],
+    typical: Float32,
+    num_frames: int,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> list[InverseRecord]:
+    """Records of every system, camera and kind of clip; then of the two baselines, which have no camera."""
+    records: list[InverseRecord] = []
+    for number, (name, episode) in enumerate(episodes):
+        card = episode.embodiment
+        kinds = {
+            RECORDED: list(consecutive_clips(episode, num_frames)),
+            WHOLE: list(whole_clip(episode, num_frames, adds_up(card))),
+        }
+        for kind, clips in kinds.items():
+            truth = np.concatenate([clip.actions for clip in clips])
+            for system, reads in systems.items():
+                records += _of_system(system, reads, kind, name, clips, truth, card)
+            spans = np.concatenate([clip.spans for clip in clips])
+            for system, one in ((ZERO, _still(typical, card)), (MEAN, typical)):
+                values = np.where(adds_up(card), one * spans, one).astype(np.float32)
+                records.append(errors(system, "none", kind, name, Actions(values, card), truth))
+        on_done(number + 1, len(episodes))
+    return records
+
+
+def errors(system: str, view: str, clips: str, episode: str, said: Actions, truth: Float32) -> InverseRecord:
+    """How far actions [T, D] are from the truth."""
+    card = said.embodiment
+    off = said.values.astype(np.float64) - truth
+    moves, turns = (_columns(card, unit) for unit in ("m", "rad"))
+    grip = gripper_of(card)
+    covered = None
+    if said.deviations is not None:
+        known = said.deviations > 0
+        covered = float((np.abs(off) <= said.deviations)[known].mean()) if known.any() else None
+    events, found, offset = (0, 0, 0) if grip is None else _events(said.values[:, grip], truth[:, grip], card, grip)
+    return InverseRecord(
+        system=system,
+        view=view,
+        clips=clips,
+        episode=episode,
+        translation=1000.0 * float(np.linalg.norm(off[:, moves], axis=1).mean()) if moves else None,
+        rotation=float(np.rad2deg(np.linalg.norm(off[:, turns], axis=1).mean())) if turns else None,
+        gripper=None if grip is None else _same_side(said.values[:, grip], truth[:, grip], _middle(card, grip)),
+        events=events,
+        found=found,
+        offset=offset,
+        covered=covered,
+    )
+
+
+def together(readings: Sequence[Actions]) -> Actions:
+    """What several cameras say of the same transitions: the mean, weighted by how certain each is."""
+    values = np.stack([reading.values for reading in readings]).astype(np.float64)
+    stated = [reading.deviations for reading in readings if reading.deviations is not None]
+    if len(stated) < len(readings):
+        return Actions(values.mean(axis=0).astype(np.float32), readings[0].embodiment, readings[0].seconds)
+    weights = 1.0 / np.maximum(np.stack(stated).astype(np.float64), 1e-9) ** 2
+    mixed = (weights * values).sum(axis=0) / weights.sum(axis=0)
+    # The cameras see the same motion through the same weights: their errors are not independent, so the deviation is
+    # the one of a typical camera, not the smaller one of independent witnesses.
+    deviations = np.sqrt(len(readings) / weights.sum(axis=0))
+    return Actions(mixed.astype(np.float32), readings[0].embodiment, readings[0].seconds, deviations.astype(np.float32))
+
+
+def inverse_tables(records: Sequence[InverseRecord]) -> list[Table]:
+    """One table for each kind of clip: a row for each system and camera."""
+    return [
+        Table(
+            name=f"inverse_{kind.split()[0]}",
+            title=f"Actions read from video: {kind}",
+            columns=COLUMNS,
+            rows=tuple(
+                Row(system if view == "none" else f"{system}, {view}", _cells(found))
+                for system, of_system in grouped(of_kind, lambda record: record.system).items()
+                for view, found in grouped(of_system, lambda record: record.view).items()
+            ),
+            notes=(
+                "Lengths of the error of a transition, averaged over an episode; means over episodes, n of them.",
+                _explanation(kind),
+            ),
+        )
+        for kind, of_kind in grouped(records, lambda record: record.clips).items()
+    ]
+
+
+def adds_up(card: Embodiment) -> NDArray[np.bool_]:
+    """Which dimensions add up over time: the changes of a delta card, in metres or radians."""
+    return np.array([card.action_kind == "delta" and dimension.unit in ("m", "rad") for dimension in card.action])
+
+
+def gripper_of(card: Embodiment) -> int | None:
+    """The dimension that commands the gripper; None where there is none."""
+    return next((place for place, dimension in enumerate(card.action) if "grip" in dimension.name), None)
+
+
+# ---- inside ----
+
+
+def _of_system(
+    system: str, reads: Reads, kind: str, name: str, clips: Sequence[Clip], truth: Float32, card: Embodiment
+) -> list[InverseRecord]:
+    views = tuple(clips[0].videos)
+    said = {view: [reads(clip.videos[view], clip.paced) for clip in clips] for view in views}
+    if len(views) > 1:
+        said[ALL_VIEWS] = [together(found) for found in zip(*(said[view] for view in views), strict=True)]
+    return [errors(system, view, kind, name, _joined(found, card), truth) for view, found in said.items()]
+
+
+def _joined(found: Sequence[Actions], card: Embodiment) -> Actions:
+    deviations = [one.deviations for one in found if one.deviations is not None]
+    return Actions(
+        np.concatenate([one.values for one in found]),
+        card,
+        deviations=np.concatenate(deviations) if len(deviations) == len(found) else None,
+    )
+
+
+def _views(episode: Episode, rows: NDArray[np.int64], every: float) -> dict[str, Video]:
+    return {name: Video(video.frames[rows], video.fps / every) for name, video in episode.videos.items()}
+
+
+def _still(typical: Float32, card: Embodiment) -> Float32:
+    return np.where(adds_up(card), 0.0, typical).astype(np.float32)
+
+
+def _columns(card: Embodiment, unit: str) -> list[int]:
+    return [place for place, dimension in enumerate(card.action) if dimension.unit == unit]
+
+
+def _middle(card: Embodiment, place: int) -> float:
+    low, high = card.action[place].low, card.action[place].high
+    return 0.5 * ((0.0 if low is None else low) + (1.0 if high is None else high))
+
+
+def _same_side(said: Float32, truth: Float32, middle: float) -> float:
+    return float(((said > middle) == (truth > middle)).mean())
+
+
+def _events(said: Float32, truth: Float32, card: Embodiment, grip: int) -> tuple[int, int, int]:
+    """How many times the command crosses its middle, how many of these are said, and how far off in all."""
+    middle = _middle(card, grip)
+    crossings = [np.diff((row > middle).astype(np.int8)) for row in (said, truth)]
+    found, offset = 0, 0
+    places = np.flatnonzero(crossings[1])
+    for place in places:
+        same = np.flatnonzero(crossings[0] == crossings[1][place])
+        nearest = int(np.abs(same - place).min()) if len(same) else MATCH + 1
+        found += nearest <= MATCH
+        offset += nearest if nearest <= MATCH else 0
+    return len(places), found, offset
+
+
+def _cells(records: Sequence[InverseRecord]) -> dict[str, Estimate | str]:
+    cells: dict[str, Estimate | str] = {}
+    for column, key in FIELDS.items():
+        known = [getattr(record, key) for record in records if getattr(record, key) is not None]
+        cells[column] = mean(known) if known else "none"
+    events, found = (sum(getattr(record, key) for record in records) for key in ("events", "found"))
+    cells[EVENTS] = f"{found} of {events}" if events else "none"
+    cells[OFFSET] = f"{sum(record.offset for record in records) / found:.2f}" if found else "none"
+    return cells
+
+
+def _explanation(kind: str) -> str:
+    if kind == RECORDED:
+        return "Frames as they were recorded, at a rate that is told."
+    return "A few frames for the whole episode at a pace that nobody tells, as a world model imagines it."

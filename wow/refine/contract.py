@@ -1,0 +1,60 @@
+"""What the loop knows of the things it is handed: who imagines, who judges, who rewrites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wow.types import UInt8, Verdict, Video
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One video and what was said of it.
+
+    round: counts from 0. prompt: the text that it was imagined for; the user's goal may read otherwise. seed: of the
+    imagination. verdicts: by critic's name, what each said; `verdict` is the decision that they lead to.
+    """
+
+    round: int
+    prompt: str
+    seed: int
+    video: Video
+    verdict: Verdict
+    verdicts: dict[str, Verdict]
+
+
+class Imaginer(Protocol):
+    """A world model."""
+
+    def __call__(self, picture: UInt8, prompt: str, seeds: Sequence[int], /) -> list[Video]:
+        """A video for each seed that begins with the picture, uint8 [H, W, 3]."""
+
+
+class Critic(Protocol):
+    """Judges whether a video shows a goal being reached, in a world like ours."""
+
+    @property
+    def name(self) -> str:
+        """What the trace and the ensemble's weights call it."""
+
+    def __call__(self, video: Video, goal: str, /) -> Verdict:
+        """What it makes of the video. goal: what the user asked for, not the prompt that was written for it.
+
+        Raises WowError where it cannot judge: no endpoint, no answer in time, no answer that can be read.
+        """
+
+
+class Refiner(Protocol):
+    """Writes a better prompt."""
+
+    @property
+    def name(self) -> str:
+        """What the trace calls it."""
+
+    def __call__(self, goal: str, history: Sequence[Attempt], /) -> str:
+        """A prompt that was not tried before and that keeps the goal. history: every attempt so far, oldest first.
+
+        Raises WowError where it has none.
+        """
