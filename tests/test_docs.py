@@ -6,6 +6,7 @@ by options added at the end, and that `make` is only asked what it would do.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,10 +14,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wow.cli.options import Command
 from wow.cli.verbs import VERBS
+from wow.data.video_file import write_video
+from wow.types import Video
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
@@ -29,6 +33,7 @@ SMALLER = {
     "data collect": ["--tasks", "drawer-open", "--episodes", "2", "--workers", "1"],
     "train codec": ["--max-minutes", "0.05"],
     "train world": ["--max-minutes", "0.05"],
+    "train idm": ["--max-minutes", "0.05", "--config.measured", "2"],
 }
 
 
@@ -91,6 +96,42 @@ def test_the_commands_of_the_readme_run(folder: Path) -> None:
 def test_the_python_of_the_readme_runs(code: str, folder: Path) -> None:
     done = run([sys.executable, "-c", code], folder)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def recordings(folder: Path, episodes: int = 13, length: int = 6) -> None:
+    """A robot's recordings as annotation JSON with videos of three cameras, the layout of the page's example."""
+    random = np.random.default_rng(0)
+    for number in range(episodes):
+        name = f"{number:04d}"
+        videos = [f"videos/val/{name}/{camera}.mp4" for camera in range(3)]
+        for path in videos:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            frames = random.integers(0, 255, (length, 8, 8, 3)).repeat(8, axis=1).repeat(8, axis=2)
+            write_video(folder / path, Video(frames.astype(np.uint8), 4.0))
+        annotation = {
+            "texts": ["fold the towel"],
+            "episode_id": name,
+            "success": 1,
+            "video_length": length,
+            "videos": [{"video_path": path} for path in videos],
+            "states": np.cumsum(random.normal(scale=0.01, size=(length, 7)), axis=0).clip(-1, 1).tolist(),
+            "joints": np.zeros((length, 8)).tolist(),
+        }
+        path = folder / f"annotation/val/{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(annotation))
+
+
+def test_the_commands_for_an_own_robot_run(tmp_path: Path) -> None:
+    page = (ROOT / "docs/own-robot.md").read_text()
+    recordings(tmp_path / "recordings")
+    (tmp_path / "card.json").write_text(blocks(page, "json")[0])
+    for words in commands(page):
+        assert parsed(words)
+        done = run([sys.executable, "-m", "wow.cli.main", *words[1:], *SMALLER.get(verb_of(words), [])], tmp_path)
+        assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    report = (tmp_path / "runs/mine-exam/report.md").read_text()
+    assert "all cameras" in report and "mean motion" in report
 
 
 def links(text: str) -> Iterator[tuple[str, str]]:

@@ -108,7 +108,7 @@ def test_the_network_is_told_that_context_is_clean(ends: tuple[torch.Tensor, tor
 def test_a_perfect_denoiser_leads_back_to_the_motion(ends: tuple[torch.Tensor, torch.Tensor], steps: int) -> None:
     clean, _ = ends
     truth = torch.randn(1, 2, 7, generator=torch.Generator().manual_seed(1))
-    options = SamplingOptions(num_inference_steps=steps, guidance_scale=1.0)
+    options = SamplingOptions(num_planning_steps=steps, guidance_scale=1.0)
     drawn = sample_motion(Answers(motion=lambda given: truth), clean[:, :1], conditions(True), options)
     assert torch.allclose(drawn.motion, truth, atol=1e-5) and float(drawn.motion_time) == 0.0
 
@@ -125,6 +125,17 @@ def test_guidance_moves_the_motion_away_from_the_answer_without_text(
 ) -> None:
     clean, _ = ends
     answer = Answers(motion=lambda given: given.has_text.float()[:, None, None].expand_as(given.motion))
-    options = SamplingOptions(num_inference_steps=1, guidance_scale=3.0)
+    options = SamplingOptions(num_planning_steps=1, guidance_scale=3.0)
     drawn = sample_motion(answer, clean[:, :1], conditions(True), options)
     assert torch.allclose(drawn.motion, torch.full_like(drawn.motion, 3.0))
+
+
+def test_as_many_planning_steps_are_taken_as_are_asked_for(ends: tuple[torch.Tensor, torch.Tensor]) -> None:
+    levels: list[float] = []
+
+    def watch(given: Conditions) -> torch.Tensor:
+        levels.append(float(given.motion_time))
+        return torch.zeros_like(given.motion)
+
+    sample_motion(Answers(motion=watch), ends[0][:, :1], conditions(True), SamplingOptions(9, 3))
+    assert len(levels) == 3 and levels[0] == 1.0 and levels == sorted(levels, reverse=True)

@@ -34,7 +34,9 @@ class BenchWorld(MakesFolder, Seeded):
     """Name of a world model, or its folder."""
     num_inference_steps: int = 4
     """Steps from noise to video."""
-    guidance_scale: float = 1.5
+    num_planning_steps: int = 1
+    """Steps from noise to the motion of a video: 1 is the mean of all that may follow, more draw one."""
+    guidance_scale: float = 1.0
     """How much the instruction is exaggerated; 1 is not at all."""
     episodes_per_task: int = 4
     """Episodes of each task and source; resets of each shared scene."""
@@ -91,9 +93,11 @@ class BenchWorld(MakesFolder, Seeded):
     def _system(self) -> ModelUnderTest:
         from wow.assembly import SamplingOptions, load, model_hash
 
-        if self.num_inference_steps < 1 or self.guidance_scale < 0:
-            raise WowError("--num-inference-steps is at least 1 and --guidance-scale at least 0")
-        options = SamplingOptions(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
+        if min(self.num_inference_steps, self.num_planning_steps) < 1 or self.guidance_scale < 0:
+            raise WowError(
+                "--num-inference-steps and --num-planning-steps are at least 1 and --guidance-scale at least 0"
+            )
+        options = SamplingOptions(self.num_inference_steps, self.num_planning_steps, self.guidance_scale)
         return ModelUnderTest(load(self.model), options, model_hash(self.model)[:12])
 
     def _data_name(self) -> str:
@@ -108,7 +112,7 @@ class BenchWorld(MakesFolder, Seeded):
         Image.fromarray(clip.frames[0]).save(picture)
         words = ["imagine", str(picture), clip.prompt, "--model", self.model, "--out", "{out}"]
         words += ["--num-frames", str(self.num_frames), "--num-inference-steps", str(self.num_inference_steps)]
-        words += ["--guidance-scale", str(self.guidance_scale)]
+        words += ["--num-planning-steps", str(self.num_planning_steps), "--guidance-scale", str(self.guidance_scale)]
         return [sys.executable, "-m", "wow.cli.main", *words]
 
 
@@ -122,8 +126,8 @@ class ModelUnderTest:
 
     @property
     def name(self) -> str:
-        steps, scale = self.options.num_inference_steps, self.options.guidance_scale
-        return f"{self.model.name} {self.weights}, {steps} steps, guidance {scale:g}"
+        steps, planning = self.options.num_inference_steps, self.options.num_planning_steps
+        return f"{self.model.name} {self.weights}, {planning} + {steps} steps, guidance {self.options.guidance_scale:g}"
 
     def imagine(
         self,

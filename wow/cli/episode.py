@@ -43,7 +43,8 @@ class EpisodeSettings:
     unknown_pace: bool = False
     num_frames: int = 17
     num_inference_steps: int = 4
-    guidance_scale: float = 1.5
+    num_planning_steps: int = 1
+    guidance_scale: float = 1.0
     fps: float | None = None
 
 
@@ -136,7 +137,7 @@ def imagining_planner(agent: Agent, settings: EpisodeSettings, instruction: str,
     """Plans by imagining that an instruction is followed. seed: of the first candidate."""
     from wow.assembly import ImaginingPlanner, Request, SamplingOptions
 
-    options = SamplingOptions(settings.num_inference_steps, settings.guidance_scale)
+    options = SamplingOptions(settings.num_inference_steps, settings.num_planning_steps, settings.guidance_scale)
     seconds = None if settings.fps is None else 1.0 / settings.fps
 
     def imagine(picture: UInt8, seeds: Sequence[int]) -> list[Video]:

@@ -27,7 +27,9 @@ class Sampling:
     """Frames of the video, the given one included."""
     num_inference_steps: int = 4
     """Steps from noise to video: more is slower and sharper."""
-    guidance_scale: float = 1.5
+    num_planning_steps: int = 1
+    """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one."""
+    guidance_scale: float = 1.0
     """How much the instruction is exaggerated; 1 is not at all."""
     fps: float | None = None
     """Frames per second of robot time; the model chooses when none is given."""
@@ -38,11 +40,13 @@ class Sampling:
 
         if not 1 <= self.num_inference_steps <= 1000:
             raise WowError(f"--num-inference-steps is 1 to 1000, not {self.num_inference_steps}: 4 is the default")
+        if not 1 <= self.num_planning_steps <= 1000:
+            raise WowError(f"--num-planning-steps is 1 to 1000, not {self.num_planning_steps}: 1 is the default")
         if not 0 <= self.guidance_scale <= 50:
-            raise WowError(f"--guidance-scale is 0 to 50, not {self.guidance_scale:g}: 1.5 is the default")
+            raise WowError(f"--guidance-scale is 0 to 50, not {self.guidance_scale:g}: 1 is the default")
         if self.fps is not None and not 1 <= self.fps <= 1000:
             raise WowError(f"--fps is 1 to 1000 frames per second, not {self.fps:g}")
-        return SamplingOptions(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
+        return SamplingOptions(self.num_inference_steps, self.num_planning_steps, self.guidance_scale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +118,15 @@ class Imagine(Sampling, MakesFolder, Seeded):
 
 def imagine_all(model: MiniWorldModel, requests: Sequence[Request], sampling: Sampling) -> list[Video]:
     """The clips of all requests, with a progress bar."""
-    with Progress("imagine", total=sampling.num_inference_steps, unit="steps") as progress:
+    with Progress("imagine", total=None, unit="steps") as progress:
+
+        def on_step(done: int, total: int) -> None:
+            progress.total = total
+            progress.update(done)
+
         return model.imagine_all(
             requests,
             num_frames=sampling.num_frames,
             options=sampling.options(),
-            on_step=lambda done, _: progress.update(done),
+            on_step=on_step,
         )

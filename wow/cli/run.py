@@ -83,6 +83,7 @@ class Run(Sampling, MakesFolder, Seeded):
             unknown_pace=self.unknown_pace,
             num_frames=self.num_frames,
             num_inference_steps=self.num_inference_steps,
+            num_planning_steps=self.num_planning_steps,
             guidance_scale=self.guidance_scale,
             fps=self.fps,
         )

@@ -101,14 +101,11 @@ class MiniWorldModel:
         with torch.no_grad():
             latent = torch.stack([self.codec.encode(clip) for clip in pictures])
             noise, conditions = self._prepare(requests, num_frames, latent.shape[2:])
-            plans = any(request.actions is None for request in requests)
-            steps = options.num_inference_steps
-            if plans:
-                conditions = sample_motion(
-                    self.dit, latent, conditions, options, lambda done, _: on_step(done, 2 * steps)
-                )
-            before, total = (steps, 2 * steps) if plans else (0, steps)
-            drawn = sample(self.dit, noise, latent, conditions, options, lambda done, _: on_step(before + done, total))
+            first = options.num_planning_steps if any(request.actions is None for request in requests) else 0
+            total = first + options.num_inference_steps
+            if first:
+                conditions = sample_motion(self.dit, latent, conditions, options, lambda done, _: on_step(done, total))
+            drawn = sample(self.dit, noise, latent, conditions, options, lambda done, _: on_step(first + done, total))
             painted = self.codec.decode(drawn, pictures[:, 0])
         frames = ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy()
         return [self._video(clip, request) for clip, request in zip(frames, requests, strict=True)]

@@ -29,18 +29,21 @@ class Denoiser(Protocol):
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """num_inference_steps: of the motion, where none is given, and then as many of the video.
+    """num_inference_steps: of the video. num_planning_steps: of the motion before it, where none is given.
 
+    One planning step gives the mean of all motions that may follow, whatever the seed; more draw one of them.
     guidance_scale: how strongly the text steers the motion; 1 switches guidance off. shift: how much the steps crowd
     near the noise.
     """
 
     num_inference_steps: int = 4
-    guidance_scale: float = 1.5
+    num_planning_steps: int = 1
+    guidance_scale: float = 1.0
     shift: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_inference_steps <= 1000 or self.guidance_scale < 0 or self.shift <= 0:
+        steps = (self.num_inference_steps, self.num_planning_steps)
+        if not all(1 <= count <= 1000 for count in steps) or self.guidance_scale < 0 or self.shift <= 0:
             raise ValueError(f"impossible sampling options {self}")
 
 
@@ -80,13 +83,13 @@ def sample_motion(
 ) -> Conditions:
     """The conditions with a motion drawn, and now given, where its level was 1: its noise is what they hold there."""
     given, motion = (conditions.motion_time == 0.0)[:, None, None], conditions.motion
-    times = step_times(options.num_inference_steps, options.shift)
+    times = step_times(options.num_planning_steps, options.shift)
     for step, (now, after) in enumerate(zip(times[:-1].tolist(), times[1:].tolist(), strict=True)):
         known = replace(conditions, motion=motion, motion_time=now * conditions.motion_time)
         clean = _guided(denoiser, context, known, options.guidance_scale)
         moved = clean if after == 0.0 else motion + (after - now) * velocity(motion, clean, now)
         motion = torch.where(given, motion, moved)
-        on_step(step + 1, options.num_inference_steps)
+        on_step(step + 1, options.num_planning_steps)
     return replace(conditions, motion=motion, motion_time=torch.zeros_like(conditions.motion_time))
 
 
