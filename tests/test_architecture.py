@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "bench": {"types", "data"},
     "serve": {"types", "data"},
     "assembly": NOUNS | VERBS,
-    "cli": {"types", "data", "sim", "train", "bench", "serve", "assembly", "weights"},
+    "cli": {"types", "data", "sim", "foundation", "train", "bench", "serve", "assembly", "weights"},
 }
 # package -> the rooms or files it may be imported in.
 HOME_OF = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wow.assembly import load as load
+    from wow.assembly import open_model as load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -21,7 +21,7 @@ __all__ = ["__version__", "load"]
 def __getattr__(name: str) -> object:
     # `load` is fetched when first used, so that `import wow` loads no torch.
     if name == "load":
-        from wow.assembly import load
+        from wow.assembly import open_model
 
-        return load
+        return open_model
     raise AttributeError(f"module 'wow' has no attribute '{name}'")

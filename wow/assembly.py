@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -21,6 +23,7 @@ from wow.act.planner import GivenPlanner as GivenPlanner
 from wow.act.planner import ImaginingPlanner as ImaginingPlanner
 from wow.act.planner import Plan as Plan
 from wow.act.planner import Planner as Planner
+from wow.act.policy import PolicyPlanner as PolicyPlanner
 from wow.act.reading import Layout
 from wow.data.embodiment import embodiment_from_json
 from wow.imagine.actions import ActionScale
@@ -29,17 +32,51 @@ from wow.imagine.mini import MiniWorldModel as MiniWorldModel
 from wow.imagine.mini import Request as Request
 from wow.imagine.sampler import SamplingOptions as SamplingOptions
 from wow.models.codec import Codec, CodecConfig
+from wow.models.critic import CriticConfig, CriticNetwork
 from wow.models.dit import DiT, DiTConfig
 from wow.models.idm import IdmConfig, InverseDynamicsModel, Scale
+from wow.models.judge import Judge as Judge
+from wow.models.judge import calibration_from_json as judge_calibration
 from wow.models.text import TextConditioner, TextEncoder, TextEncoderConfig
+from wow.refine.checks import Checks as Checks
+from wow.refine.contract import Attempt as Attempt
+from wow.refine.contract import Critic as Critic
+from wow.refine.contract import Refiner as Refiner
+from wow.refine.contract import Round as Round
+from wow.refine.endpoint import endpoint_from_environment
+from wow.refine.ensemble import Ensemble
+from wow.refine.grammar import GrammarRefiner as GrammarRefiner
+from wow.refine.interview import Speaker
+from wow.refine.learned import LearnedCritic as LearnedCritic
+from wow.refine.loop import Search as Search
+from wow.refine.loop import Team as Team
+from wow.refine.loop import refine as refine
+from wow.refine.page import write_page as write_page
+from wow.refine.phrases import Phrasebook, counted_places
+from wow.refine.rewriter import LlmRefiner
+from wow.refine.rules import Budget as Budget
+from wow.refine.rules import Rules as Rules
+from wow.refine.rules import attempts_of as attempts_of
+from wow.refine.trace import Trace as Trace
+from wow.refine.vlm import VlmCritic
+from wow.sim import language
 from wow.types import Actions, Embodiment, Float32, Video, WowError
+
+if TYPE_CHECKING:
+    from wow.foundation.pipeline import FoundationWorldModel
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
 class Agent(MiniWorldModel):
-    """A world model that can also act on what it imagines. inverse: None where its checkpoint has no such part."""
+    """A world model that can also act on what it imagines. inverse: None where its checkpoint has no such part.
+
+    folder: where its checkpoint is.
+    """
 
     inverse: InverseDynamics | None = None
+    folder: Path | None = None
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -59,6 +96,21 @@ class Agent(MiniWorldModel):
             demand("inverse_dynamics", self.name, self.capabilities)
             raise AssertionError("a model without inverse dynamics says so")
         return self.inverse.act(video, mask=mask, paced=paced, start=start, embodiment=embodiment)
+
+
+def open_model(name: str | Path = "wow-mini", device: str | None = None) -> Agent | FoundationWorldModel:
+    """A world model ready to imagine: ours, as `load` brings it, or a foundation model, planned for this machine.
+
+    Raises WowError for files that are missing, and for a model that this machine cannot run.
+    """
+    from wow.foundation.source import is_foundation  # which loads torch alone; diffusers when a model is one
+
+    if not is_foundation(name):
+        return load(name, device)
+    from wow.foundation.loading import open_model as open_foundation
+    from wow.foundation.plan import Wish
+
+    return open_foundation(str(name), Wish(device=device))
 
 
 def load(name: str | Path = "wow-mini", device: str | None = None) -> Agent:
@@ -83,6 +135,7 @@ def load(name: str | Path = "wow-mini", device: str | None = None) -> Agent:
         name=folder.name,
         device=where,
         inverse=load_inverse(folder, device) if "idm" in weights.read_manifest(folder).parts else None,
+        folder=folder,
     )
 
 
@@ -106,6 +159,25 @@ def load_inverse(folder: Path, device: str | None = None) -> InverseDynamics:
         name=folder.name,
         device=where,
     )
+
+
+def load_critic(folder: Path, device: str | None = None) -> LearnedCritic:
+    """The learned critic of a checkpoint folder. Raises WowError where it has none."""
+    if "critic" not in weights.read_manifest(folder).parts:
+        raise WowError(
+            f"{folder.name} has no learned critic: train one with wow train critic, and add it with "
+            f"wow train export --critic RUN --out FOLDER"
+        )
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    tensors, config = weights.load_part(folder, "critic")
+    sizes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()
+    }
+    network: Any = CriticNetwork(CriticConfig(**sizes))
+    _fill(network, tensors, folder)
+    network = network.eval().to(where).to(memory_format=torch.channels_last)
+    calibration = judge_calibration(config.get("calibration", {}), str(folder))
+    return LearnedCritic(Judge(network, load_text(folder).to(where), calibration, where))
 
 
 def model_hash(name: str | Path) -> str:
@@ -142,6 +214,72 @@ def load_text(folder: Path | None = None) -> TextConditioner:
     tensors, config = weights.load_part(home, "text")
     encoder = TextEncoder.from_tensors(tensors, TextEncoderConfig(**config))
     return TextConditioner(encoder, weights.load_file(home, "text", "tokenizer.json"))
+
+
+CRITICS: dict[str, Callable[[Agent], Critic]] = {
+    "learned": lambda agent: load_critic(_home_of_critic(agent)),
+    "checks": lambda agent: Checks(),
+    "vlm": lambda agent: VlmCritic(endpoint_from_environment()),
+    "local-vlm": lambda agent: VlmCritic(_local_vlm(), name="local-vlm", parallel=False, seconds=600.0),
+}
+"""The critics at hand by the names that `--critic` takes. Each is handed the model, made only when it is asked for, and
+raises WowError where what it needs (weights, an endpoint) is missing."""
+
+REFINERS: dict[str, Callable[[Agent], Refiner]] = {
+    "grammar": lambda agent: grammar_refiner(),
+    "llm": lambda agent: LlmRefiner(endpoint_from_environment(), agent.embodiment),
+}
+"""The refiners at hand by the names that `--refiner` takes, as `CRITICS`."""
+
+WEIGHTS: Mapping[str, float] = {}
+"""How much each critic's log-odds count; without an entry an equal share. See `wow.refine.ensemble.calibrated`."""
+
+
+def named(words: str, table: Mapping[str, Made], kind: str) -> list[Made]:
+    """The entries of "learned,checks" in a table. Raises WowError for a name that it lacks, listing those it has."""
+    chosen = dict.fromkeys(word.strip() for word in words.split(","))
+    for name in chosen:
+        if name not in table:
+            there_are = ", ".join(sorted(table)) or "none in this installation"
+            raise WowError(f"there is no {kind} {name!r}; there are {there_are}: choose with --{kind}")
+    return [table[name] for name in chosen]
+
+
+def ensemble(critics: Sequence[Critic]) -> Ensemble:
+    """Makes one decision of what these critics say."""
+    return Ensemble({critic.name: WEIGHTS.get(critic.name, 1.0 / len(critics)) for critic in critics})
+
+
+def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:
+    """The built-in refiner, in the words that the simulator's captions are made of. known: details of the scene."""
+    book = Phrasebook(
+        tasks=tuple(language.TASKS.values()),
+        stories=language.STORIES,
+        robots=language.ROBOTS,
+        longest=language.MAX_DENSE_WORDS,
+        longest_story=language.MAX_STORY_WORDS,
+        places=counted_places(),
+    )
+    return GrammarRefiner(book, known or {})
+
+
+def _local_vlm() -> Speaker:
+    """The vision-language model in the folder that WOW_LOCAL_VLM names."""
+    folder = os.environ.get("WOW_LOCAL_VLM", "")
+    if not folder:
+        raise WowError(
+            "there is no local model to ask: set WOW_LOCAL_VLM to the folder of a Qwen2.5-VL or Qwen3-VL, or judge "
+            "without it: --critic learned,checks"
+        )
+    from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
+
+    return load_local_vlm(Path(folder))
+
+
+def _home_of_critic(agent: Agent) -> Path:
+    """The model's own folder where it has a critic, else the one that comes with the package."""
+    own = agent.folder
+    return own if own is not None and "critic" in weights.read_manifest(own).parts else weights.shipped()
 
 
 def _idm_config(stored: dict[str, Any]) -> IdmConfig:

@@ -29,11 +29,12 @@ def written(folder: Path, content: object, protocol: int = 3) -> Path:
     return path
 
 
-def test_arrays_come_out_bit_for_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_arrays_come_out_bit_for_bit(tmp_path: Path, protocol: int) -> None:
     generator = np.random.default_rng(0)
     kernel = generator.normal(size=(3, 3, 2, 5)).astype(np.float32)
     content = {"layer": {"kernel": kernel, "bias": kernel[0, 0, 0]}, "counts": np.arange(300, dtype=">i2")}
-    found = read_pickled_arrays(written(tmp_path, content))
+    found = read_pickled_arrays(written(tmp_path, content, protocol))
     layer, counts = found["layer"], found["counts"]
     assert isinstance(layer, dict) and isinstance(counts, np.ndarray)
     assert counts.dtype == ">i2" and counts.tolist() == list(range(300))

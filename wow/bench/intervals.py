@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 NORMAL_95 = 1.959963984540054
 RESAMPLES = 10_000
+COSTLY_RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,26 @@ def mean(values: Sequence[float], groups: Sequence[str] | None = None, seed: int
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(data.mean()), float(low), float(high), len(data))
+
+
+def bootstrap(measure: Callable[[NDArray[np.int64]], float], groups: Sequence[str], seed: int = 0) -> Estimate:
+    """Any statistic with a percentile bootstrap interval: `measure` is handed the numbers of the cases that were drawn.
+
+    Whole groups are drawn, one name per case. Draws of which the statistic is not a number do not count; without
+    any left, or with one group alone, there is no interval.
+    """
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    cases = [np.flatnonzero(index == group) for group in range(len(names))]
+    value = measure(np.arange(len(groups)))
+    if len(names) < 2:
+        return Estimate(value, None, None, len(groups))
+    drawn = np.random.default_rng(seed).integers(len(names), size=(COSTLY_RESAMPLES, len(names)))
+    found = np.array([measure(np.concatenate([cases[group] for group in row])) for row in drawn])
+    found = found[np.isfinite(found)]
+    if not len(found):
+        return Estimate(value, None, None, len(groups))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Estimate(value, float(low), float(high), len(groups))
 
 
 def _per_group(

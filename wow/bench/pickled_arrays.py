@@ -83,6 +83,11 @@ class _Machine:
             self.stack.append(tuple(self._popped(size)))
         elif instruction == "GLOBAL":
             self.stack.append(_Name(_known_name(argument)))
+        elif instruction == "STACK_GLOBAL":
+            module, name = self._popped(2)
+            self.stack.append(_Name(_known_name(f"{module} {name}")))
+        elif instruction == "MEMOIZE":
+            self.memo[len(self.memo)] = self.stack[-1]
         elif instruction in ("BINPUT", "LONG_BINPUT"):
             self.memo[cast(int, argument)] = self.stack[-1]
         elif instruction in ("BINGET", "LONG_BINGET"):
@@ -103,7 +108,7 @@ class _Machine:
             _fill(self.stack[-1], state)
         elif instruction == "STOP":
             self.stopped = True
-        elif instruction != "PROTO":
+        elif instruction not in ("PROTO", "FRAME"):
             raise ValueError(f"instruction {instruction} is refused")
 
     def result(self) -> object:

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from wow.bench.intervals import Estimate
+from wow.bench.provenance import Provenance as Provenance
+from wow.bench.provenance import machine as machine
 from wow.bench.tables import BOTH_RIGHT, PSNR, RIGHT, Table
 
 PERCENT = (RIGHT, BOTH_RIGHT)
 TWO_DIGITS = (PSNR,)
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where numbers come from: what was typed, what was measured on which data, on which machine, when."""
-
-    command: str
-    system: str
-    data: str
-    machine: str
-    date: str
 
 
 def write_report(
@@ -65,24 +54,6 @@ def markdown(table: Table) -> str:
         cells = [_shown(row.cells[column], column) if column in row.cells else "" for column in table.columns]
         lines.append(_line([row.label, *cells, ", ".join(map(str, counts))]))
     return "\n".join([*lines, *(f"\n{note}" for note in table.notes)])
-
-
-def machine() -> str:
-    """This machine in words: processor, cores, memory, GPU, versions."""
-    import torch
-
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    parts = [_processor(), f"{os.cpu_count()} cores", f"{memory:.0f} GiB"]
-    if torch.cuda.is_available():
-        parts.append(torch.cuda.get_device_name())
-    return ", ".join([*parts, f"Python {platform.python_version()}", f"torch {torch.__version__}"])
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _heading(origin: Provenance, title: str) -> str:

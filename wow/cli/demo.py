@@ -1,19 +1,26 @@
-"""`wow demo`: the main job on a scene that the model never saw, beside what really happens there."""
+"""`wow demo`: the main job on a scene that the model never saw, executed, beside what the expert really does there."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wow.cli.imagine import Sampling, imagine_all
+from wow.cli.episode import EpisodeRunner, EpisodeSettings
+from wow.cli.film import LINGER, Film, joined, write_plans
+from wow.cli.imagine import Sampling
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip, write_videos
+from wow.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from wow.sim.arm import MetaWorldArm
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Sampling, MakesFolder, Seeded):
-    """Reset a Meta-World task, imagine its video from the first frame, and record what the expert really does."""
+    """Reset a Meta-World task, imagine it done, act on what was imagined, and show what the expert really does."""
 
     task: str = "drawer-open"
     """One of the 50 tasks, with or without -v3."""
@@ -32,38 +39,58 @@ class Demo(Sampling, MakesFolder, Seeded):
         super().prepare()
 
     def run(self) -> Summary:
-        import numpy as np
-
-        from wow import assembly
-        from wow.sim.job import Job, RecordingOptions
-        from wow.sim.metaworld import MetaWorld
-        from wow.sim.record import record
+        from wow.assembly import model_hash
+        from wow.data.action_plot import save_actions
+        from wow.sim.foresight import foresee
+        from wow.sim.job import RecordingOptions
+        from wow.sim.language import find_task
 
         began = time.perf_counter()
-        model = assembly.load(self.model)
+        settings = EpisodeSettings(
+            model=self.model,
+            num_frames=self.num_frames,
+            num_inference_steps=self.num_inference_steps,
+            num_planning_steps=self.num_planning_steps,
+            guidance_scale=self.guidance_scale,
+            fps=self.fps,
+        )
+        runner, task, film = EpisodeRunner(settings), find_task(self.task), Film()
         loaded = time.perf_counter()
-        environment = MetaWorld(self.task, cameras=(), size=model.size)
-        name = environment.task.name
-        truth = record(environment, Job(name, name, "expert", self.seed), RecordingOptions(size=model.size))
-        environment.close()
-        simulated = time.perf_counter()
-        real = truth.videos["front"].frames
-        request = assembly.Request(real[:1], truth.task, None, self.seed, None if self.fps is None else 1.0 / self.fps)
-        (video,) = imagine_all(model, [request], self)
-        imagined = time.perf_counter()
-        shown = real[np.linspace(0, len(real) - 1, len(video)).round().astype(int)]
-        write_videos(self.out, [video])
-        strip = self.out / "filmstrip.png"
-        write_strip(strip, {f'imagined: "{truth.task}"': video.frames, "what the expert really did": shown})
-        summary: Summary = {
-            "instruction": truth.task,
-            "video": self.out / "vision.mp4",
-            "film_strip": strip,
-            "seconds_to_load": round(loaded - began, 2),
-            "seconds_to_simulate": round(simulated - loaded, 2),
-            "seconds_to_imagine": round(imagined - simulated, 2),
-            "seconds": round(imagined - began, 2),
+        expert = foresee(runner.reset(task.name, self.seed).environment, RecordingOptions(size=runner.size))
+        with Progress("run", total=settings.budget, unit="control steps") as progress:
+
+            def on_step(arm: MetaWorldArm, done: int) -> None:
+                film.look(arm, done)
+                progress.update(done)
+
+            outcome = runner.run(task.name, self.seed, None, LINGER, on_step)
+        runner.close()
+        plans = [leg.plan for leg in outcome.legs]
+        imagined = [plan.video for plan in plans if plan.video is not None]
+        write_videos(self.out, imagined[:1])
+        write_plans(self.out / "plans", plans)
+        rows = {
+            f'imagined: "{task.instruction}"': imagined[0].frames,
+            f"executed: {'success' if outcome.success else 'no success'}": film.video().frames,
+            "what the expert really does": expert.video.frames,
         }
-        write_json(self.out / "sample_args.json", {**asdict(self), "model_hash": assembly.model_hash(self.model)})
+        write_strip(self.out / "filmstrip.png", rows)
+        save_actions(
+            self.out / "actions.png", joined([plan.actions for plan in plans], settings.replan_every), title=task.name
+        )
+        summary: Summary = {
+            "instruction": task.instruction,
+            "success": outcome.success,
+            "plans": len(plans),
+            "video": self.out / "vision.mp4",
+            "executed": film.write(self.out),
+            "film_strip": self.out / "filmstrip.png",
+            "seconds_to_load": round(loaded - began, 2),
+            "seconds_to_imagine": round(sum(plan.seconds_to_imagine for plan in plans), 2),
+            "seconds_to_act": round(sum(plan.seconds_to_act for plan in plans), 2),
+            "seconds_to_execute": round(outcome.seconds_to_execute, 2),
+            "seconds": round(time.perf_counter() - began, 2),
+        }
+        write_json(self.out / "sample_args.json", {**asdict(self), "model_hash": model_hash(self.model)})
         write_json(self.out / "sample_outputs.json", summary)
         return summary

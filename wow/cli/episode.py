@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.cli.refine import SearchSettings, imaginer, searcher
 from wow.types import Actions, UInt8, Video, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent, ImaginingPlanner, Outcome, Planner
+    from wow.assembly import Agent, ImaginingPlanner, Outcome, Planner, PolicyPlanner
     from wow.sim.arm import MetaWorldArm
 
 Array = NDArray[np.float64]
-PlanFrom = Literal["imagined", "codec", "video", "actions"]
+PlanFrom = Literal["imagined", "policy", "codec", "video", "actions"]
 
 PICTURE_SIZE = 128
 """Height and width of what is filmed where no model says what it looks at [pixels]."""
@@ -29,9 +30,10 @@ OnStep = Callable[["MetaWorldArm", int], None]
 class EpisodeSettings:
     """How an episode is planned and executed; the same settings and seed give the same outcome on the same machine.
 
-    plan_from: up to which stage the truth is put in. replan_every: transitions executed of each plan; None for the
-    whole of one. fps: the pace that the world model is told, None to let it choose. unknown_pace: do not tell the
-    controller the pace even where it is known.
+    plan_from: up to which stage the truth is put in; "policy" executes the world model's own plan without reading it.
+    replan_every: transitions executed of each plan; None for the whole of one. refine: search for each imagined clip
+    instead of drawing it; None not to. fps: the pace that the world model is told, None to let it choose. unknown_pace:
+    do not tell the controller the pace even where it is known.
     """
 
     model: str = "wow-mini"
@@ -41,6 +43,7 @@ class EpisodeSettings:
     reimagine_above: float | None = None
     budget: int = 500
     unknown_pace: bool = False
+    refine: SearchSettings | None = None
     num_frames: int = 17
     num_inference_steps: int = 4
     num_planning_steps: int = 1
@@ -98,6 +101,9 @@ class EpisodeRunner:
         if settings.plan_from == "imagined":
             assert agent is not None
             return imagining_planner(agent, settings, instruction, seed)
+        if settings.plan_from == "policy":
+            assert agent is not None
+            return policy_planner(agent, settings, instruction, seed)
         recording = RecordingOptions(size=self.size)
         return DemonstratingPlanner(
             demonstrate=lambda: foresee(arm.environment, recording, pictures=settings.plan_from != "actions"),
@@ -125,27 +131,52 @@ def load_agent(settings: EpisodeSettings) -> Agent | None:
     if settings.plan_from == "actions":
         return None
     agent = load(settings.model)
+    if settings.plan_from == "policy":
+        return agent
     if "inverse_dynamics" not in agent.capabilities:
         raise WowError(
             f"{agent.name} imagines videos but has no inverse dynamics to act on them: train one with wow train idm "
-            "and add it with wow train export --idm RUN, or replay the experts with --plan-from actions"
+            "and add it with wow train export --idm RUN, execute its own plan with --plan-from policy, or replay the "
+            "experts with --plan-from actions"
         )
     return agent
 
 
 def imagining_planner(agent: Agent, settings: EpisodeSettings, instruction: str, seed: int) -> ImaginingPlanner:
     """Plans by imagining that an instruction is followed. seed: of the first candidate."""
-    from wow.assembly import ImaginingPlanner, Request, SamplingOptions
+    from wow.assembly import ImaginingPlanner, SamplingOptions
 
     options = SamplingOptions(settings.num_inference_steps, settings.num_planning_steps, settings.guidance_scale)
-    seconds = None if settings.fps is None else 1.0 / settings.fps
+    draw = imaginer(agent, settings.num_frames, options, settings.fps)
+    search = None if settings.refine is None else searcher(agent, settings.refine, draw, instruction)
 
     def imagine(picture: UInt8, seeds: Sequence[int]) -> list[Video]:
-        requests = [Request(picture[None], instruction, None, each, seconds) for each in seeds]
-        return agent.imagine_all(requests, num_frames=settings.num_frames, options=options)
+        if search is None:
+            return draw(picture, instruction, seeds)
+        return [search(picture, each).best.video for each in seeds]
 
+    # Who searches chooses by what the critics say, not by how certain the actions are.
+    candidates = settings.candidates if search is None else 1
     is_paced = settings.fps is not None and not settings.unknown_pace
-    return ImaginingPlanner(imagine, reader(agent), seed, settings.candidates, is_paced, settings.reimagine_above)
+    return ImaginingPlanner(imagine, reader(agent), seed, candidates, is_paced, settings.reimagine_above)
+
+
+def policy_planner(agent: Agent, settings: EpisodeSettings, instruction: str, seed: int) -> PolicyPlanner:
+    """Executes the world model's own plan. seed: of the first one."""
+    from wow.assembly import PolicyPlanner, SamplingOptions
+
+    options = SamplingOptions(settings.num_inference_steps, settings.num_planning_steps, settings.guidance_scale)
+    frames, fps = settings.num_frames, settings.fps
+
+    def plan(picture: UInt8, seed: int) -> Actions:
+        return agent.policy(picture, instruction, num_frames=frames, seed=seed, options=options, fps=fps)
+
+    def paint(picture: UInt8, actions: Actions, seed: int) -> Video:
+        return agent.imagine(
+            picture, instruction, actions=actions, num_frames=frames, seed=seed, options=options, fps=fps
+        )
+
+    return PolicyPlanner(plan, paint, seed)
 
 
 def reader(agent: Agent) -> Callable[[Video, Array | None, bool], Actions]:

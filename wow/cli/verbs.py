@@ -69,6 +69,13 @@ def train_idm() -> type[Command]:
     return TrainIdm
 
 
+def train_critic() -> type[Command]:
+    """Train a critic: from a video and a goal to whether it is reached."""
+    from wow.cli.train_critic import TrainCritic
+
+    return TrainCritic
+
+
 def train_export() -> type[Command]:
     """Write the weights of training runs as a checkpoint that `wow imagine` uses."""
     from wow.cli.train import Export
@@ -90,11 +97,60 @@ def bench_idm() -> type[Command]:
     return BenchIdm
 
 
+def bench_critic() -> type[Command]:
+    """Measure how well a critic tells successes from failures."""
+    from wow.cli.bench_critic import BenchCritic
+
+    return BenchCritic
+
+
+def bench_import() -> type[Command]:
+    """Make a suite from a dataset or a folder of videos."""
+    from wow.cli.bench_suite import BenchImport
+
+    return BenchImport
+
+
+def bench_run() -> type[Command]:
+    """Score a model, or a folder of videos, on a suite."""
+    from wow.cli.bench_suite import BenchRun
+
+    return BenchRun
+
+
+def bench_compare() -> type[Command]:
+    """Compare two runs on a suite, sample by sample."""
+    from wow.cli.bench_report import BenchCompare
+
+    return BenchCompare
+
+
+def bench_report() -> type[Command]:
+    """Write the report on runs on a suite: HTML, Markdown and JSON."""
+    from wow.cli.bench_report import BenchReport
+
+    return BenchReport
+
+
+def bench_refine() -> type[Command]:
+    """Compare refining with other ways to spend the same videos, by executed success."""
+    from wow.cli.bench_refine import BenchRefine
+
+    return BenchRefine
+
+
 def imagine() -> type[Command]:
     """From one picture and an instruction to a robot video."""
     from wow.cli.imagine import Imagine
 
     return Imagine
+
+
+def refine() -> type[Command]:
+    """Imagine, judge and rewrite, again and again, until a video shows the instruction being followed."""
+    from wow.cli.refine import Refine
+
+    return Refine
 
 
 def act() -> type[Command]:
@@ -125,6 +181,20 @@ def demo() -> type[Command]:
     return Demo
 
 
+def models() -> type[Command]:
+    """List the released WoW models and their baselines, and the files each is made of."""
+    from wow.cli.models import Models
+
+    return Models
+
+
+def convert() -> type[Command]:
+    """Write a network's weights in its authors' layout or in diffusers', bit for bit."""
+    from wow.cli.convert import Convert
+
+    return Convert
+
+
 def doctor() -> type[Command]:
     """Check the installation, and say how to mend what is missing."""
     from wow.cli.doctor import Doctor
@@ -132,8 +202,16 @@ def doctor() -> type[Command]:
     return Doctor
 
 
+def plan_memory() -> type[Command]:
+    """Plan how a foundation model is run: precision, offloading, memory and time, before anything is loaded."""
+    from wow.cli.plan_memory import PlanMemory
+
+    return PlanMemory
+
+
 VERBS: dict[str, Callable[[], type[Command]]] = {
     "imagine": imagine,
+    "refine": refine,
     "demo": demo,
     "act": act,
     "run": run,
@@ -146,8 +224,18 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "train world": train_world,
     "train codec": train_codec,
     "train idm": train_idm,
+    "train critic": train_critic,
     "train export": train_export,
     "bench world": bench_world,
+    "bench import": bench_import,
+    "bench run": bench_run,
+    "bench compare": bench_compare,
+    "bench report": bench_report,
     "bench idm": bench_idm,
+    "bench critic": bench_critic,
+    "models": models,
+    "convert": convert,
+    "plan-memory": plan_memory,
+    "bench refine": bench_refine,
     "doctor": doctor,
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from wow.types import UInt8, Verdict, Video
 
@@ -23,6 +23,29 @@ class Attempt:
     video: Video
     verdict: Verdict
     verdicts: dict[str, Verdict]
+
+    @property
+    def worth(self) -> tuple[bool, float, float]:
+        """What attempts are compared by: was it judged at all, is the goal reached, how good does it look."""
+        scores = self.verdict.scores.values()
+        return bool(self.verdicts), self.verdict.success_probability, sum(scores) / max(len(scores), 1)
+
+
+@dataclass(frozen=True)
+class Round:
+    """The attempts at one prompt, and what they cost.
+
+    note: why the prompt is an old one; empty where the refiner wrote a new one. problems: by critic's name, why it
+    could not judge. seconds: of "rewrite", "imagine" and "judge". tokens: of all models that were asked.
+    """
+
+    number: int
+    prompt: str
+    attempts: tuple[Attempt, ...]
+    note: str = ""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tokens: int = 0
 
 
 class Imaginer(Protocol):
@@ -58,3 +81,12 @@ class Refiner(Protocol):
 
         Raises WowError where it has none.
         """
+
+
+@runtime_checkable
+class Spender(Protocol):
+    """A refiner whose words cost something."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it has spent so far."""

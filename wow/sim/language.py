@@ -26,6 +26,18 @@ MIN_DENSE_WORDS = 20
 MAX_DENSE_WORDS = 45
 MAX_STORY_WORDS = 30  # leaves room for the place of the first object
 
+PICTURES = ("picture", "image", "view")
+FAR, NEAR = ("farther away than", "behind"), ("closer than", "in front of")
+ROBOTS = ("the Sawyer robot", "the Sawyer arm", "Sawyer", "the robot", "the robot arm", "the arm")
+STORIES = (
+    "{robot} has to {steps}, and {last}",
+    "{robot} will {steps}, then {last}",
+    "first {robot} should {steps}, and finally {last}",
+    "the steps for {robot}: {steps}, {last}",
+    "to {instruction}, {robot} must {steps}, then {last}",
+)
+"""What the words of dense captions are drawn from: synonyms, names of the robot, and ways to tell the stages."""
+
 Xyz = NDArray[np.float64]
 
 
@@ -71,7 +83,7 @@ def picture_position(point: ArrayLike, view: View = VIEW) -> tuple[float, float]
 def _place(point: Xyz, rng: np.random.Generator) -> str:
     """Words for where in the picture a world point is."""
     across, _ = picture_position(point)
-    picture = str(rng.choice(["picture", "image", "view"]))
+    picture = str(rng.choice(PICTURES))
     if abs(across) < 0.15:
         return f"in the middle of the {picture}"
     side = "left" if across < 0 else "right"
@@ -87,8 +99,7 @@ def _relation(point: Xyz, other: Xyz, rng: np.random.Generator) -> str:
     if abs(across) > 0.04:
         words.append((abs(across), "to the right of" if across > 0 else "to the left of"))
     if abs(away) > 0.04:
-        far, near = ["farther away than", "behind"], ["closer than", "in front of"]
-        words.append((abs(away), str(rng.choice(far if away > 0 else near))))
+        words.append((abs(away), str(rng.choice(FAR if away > 0 else NEAR))))
     height = float(point[2] - other[2])
     if not words:
         return "above" if height > 0.04 else "below" if height < -0.04 else "right at"
@@ -113,16 +124,10 @@ def _scene(task: Task, gripper: Xyz, objects: Sequence[Xyz], goal: Xyz | None, r
 
 def _story(task: Task, rng: np.random.Generator) -> str:
     """The stages as one sentence, with the robot named in one of several ways."""
-    robot = str(rng.choice(["the Sawyer robot", "the Sawyer arm", "Sawyer", "the robot", "the robot arm", "the arm"]))
+    robot = str(rng.choice(ROBOTS))
     *before, last = task.stages
-    steps = ", ".join(before)
-    stories = [
-        f"{robot} has to {steps}, and {last}",
-        f"{robot} will {steps}, then {last}",
-        f"first {robot} should {steps}, and finally {last}",
-        f"the steps for {robot}: {steps}, {last}",
-        f"to {task.instruction}, {robot} must {steps}, then {last}",
-    ]
+    words = {"robot": robot, "steps": ", ".join(before), "last": last, "instruction": task.instruction}
+    stories = [story.format(**words) for story in STORIES]
     fitting = [story for story in stories if len(story.split()) <= MAX_STORY_WORDS]
     return fitting[int(rng.integers(len(fitting)))]
 

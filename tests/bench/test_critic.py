@@ -1,0 +1,93 @@
+"""Measuring critics: who knows the truth gets full marks, who guesses gets none, and the cases are what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wow.bench.critic import IMAGINED, RECORDED, WRONG_GOAL, Case, critic_tables, judge
+from wow.bench.intervals import Estimate, bootstrap
+from wow.data.agreement import auroc, calibration_error, span_overlap
+from wow.types import Verdict, Video
+
+VIDEO = Video(np.zeros((9, 8, 8, 3), np.uint8), 5.0)
+
+
+def cases(count: int = 60) -> list[Case]:
+    found = []
+    for number in range(count):
+        task = f"task {number % 5}"
+        found.append(Case(RECORDED if number % 2 else IMAGINED, task, VIDEO, f"goal {number}", number % 3 > 0))
+        found.append(Case(WRONG_GOAL, task, VIDEO, f"wrong {number}", False))
+        found.append(Case("teleport", task, VIDEO, f"faulty {number}", False, (3, 4)))
+    return found
+
+
+def tables_of(knows: bool) -> dict[str, dict[str, dict[str, object]]]:
+    records = []
+    random = np.random.default_rng(0)
+    for number, case in enumerate(cases()):
+
+        def critic(video: Video, goal: str, case: Case = case) -> Verdict:
+            chance = (0.99 if case.reached else 0.01) if knows else float(random.random())
+            sound = (1.0 if case.span else 5.0) if knows else float(random.uniform(1, 5))
+            scores = {"physical_plausibility": sound, "visual_quality": 1.0}
+            return Verdict(scores, chance >= 0.5, max(chance, 1 - chance), "", case.span if knows else None, 0.1)
+
+        records += judge({"it": critic}, case, str(number))
+    return {table.name: {row.label: dict(row.cells) for row in table.rows} for table in critic_tables(records)}
+
+
+def value(cell: object) -> float:
+    assert isinstance(cell, Estimate)
+    return cell.value
+
+
+def test_who_knows_the_truth_is_believed() -> None:
+    tables = tables_of(True)
+    for kind in (RECORDED, IMAGINED, WRONG_GOAL):
+        row = tables["success"][f"it: {kind}"]
+        assert value(row["AUROC"]) == 1.0 and value(row["failures accepted"]) == 0.0
+        assert value(row["calibration error"]) == pytest.approx(0.01)
+    found = tables["faults"]["it: teleport"]
+    assert value(found["found at 5 % false alarms"]) == 1.0 and value(found["span overlap"]) == 1.0
+
+
+def test_who_guesses_is_not() -> None:
+    tables = tables_of(False)
+    area = tables["success"][f"it: {RECORDED}"]["AUROC"]
+    assert isinstance(area, Estimate) and area.low is not None and area.high is not None
+    assert area.low < 0.5 < area.high or abs(area.value - 0.5) < 0.2
+    found = tables["faults"]["it: teleport"]
+    assert value(found["found at 5 % false alarms"]) < 0.25 and value(found["span overlap"]) == 0.0
+
+
+def test_auroc_is_the_chance_of_the_right_order() -> None:
+    random = np.random.default_rng(0)
+    scores, truths = random.integers(0, 5, 80).astype(float), random.random(80) < 0.4
+    pairs = [(a > b) + 0.5 * (a == b) for a in scores[truths] for b in scores[~truths]]
+    assert auroc(scores, truths) == pytest.approx(np.mean(pairs))
+    assert auroc(-scores, truths) == pytest.approx(1 - np.mean(pairs))
+    assert np.isnan(auroc(scores, np.ones(80, bool)))
+
+
+def test_calibration_error_is_none_for_chances_that_come_true() -> None:
+    chances = np.repeat([0.25, 0.75], 400)
+    truths = np.concatenate([np.arange(400) % 4 == 0, np.arange(400) % 4 > 0])
+    assert calibration_error(chances, truths) == pytest.approx(0.0)
+    assert calibration_error(chances, ~truths) == pytest.approx(0.5)
+    assert np.isnan(calibration_error(chances[:0], truths[:0]))
+
+
+@pytest.mark.parametrize(("other", "share"), [((2, 5), 1.0), ((4, 7), 1 / 3), ((6, 9), 0.0), ((3, 3), 0.25)])
+def test_spans_overlap_by_their_frames(other: tuple[int, int], share: float) -> None:
+    assert span_overlap((2, 5), other) == pytest.approx(share) == span_overlap(other, (2, 5))
+
+
+def test_a_bootstrap_over_groups_is_wider_than_over_cases() -> None:
+    values = np.repeat(np.random.default_rng(0).normal(size=8), 50)
+    groups = [f"{number // 50}" for number in range(400)]
+    by_group = bootstrap(lambda rows: float(values[rows].mean()), groups)
+    by_case = bootstrap(lambda rows: float(values[rows].mean()), [str(number) for number in range(400)])
+    assert by_group.low is not None and by_group.high is not None and by_case.low is not None
+    assert by_group.low < by_case.low < by_group.value < by_group.high

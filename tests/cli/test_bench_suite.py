@@ -1,0 +1,57 @@
+"""`wow bench import`, `run`, `compare` and `report`, typed as somebody would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench.suites import crossing, make_suite, write_film
+from wow.cli.main import main
+
+METRICS = ["--metrics", "psnr", "drift"]
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """The summary for machines."""
+    found: dict[str, object] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return found
+
+
+def test_from_a_folder_of_videos_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films, suite, still, slow = (str(tmp_path / name) for name in ("films", "suite", "still", "slow"))
+    for number in range(3):
+        write_film(tmp_path / "films" / f"push-{number}.mp4", crossing(number)[0])
+        write_film(tmp_path / "mine" / f"push-{number}.mp4", crossing(number, 1.0)[0])
+    assert main(["bench", "import", films, "--out", suite, "--json"]) == 0
+    assert last_line(capsys)["samples"] == 3
+    assert main(["bench", "run", "--suite", suite, "--model", "first-frame", "--out", still, *METRICS]) == 0
+    assert main(["bench", "run", "--suite", suite, "--videos", str(tmp_path / "mine"), "--out", slow, *METRICS]) == 0
+    capsys.readouterr()
+    assert main(["bench", "run", "--suite", suite, "--model", "first-frame", "--out", still, *METRICS, "--json"]) == 0
+    assert last_line(capsys)["newly_scored"] == 0
+    assert main(["bench", "compare", slow, still, "--json"]) == 0
+    told = last_line(capsys)
+    assert told["A"] == "mine" and "psnr" in str(told["table"])
+    report = tmp_path / "report"
+    assert main(["bench", "report", slow, still, "--out", str(report), "--show", "1"]) == 0
+    assert {path.name for path in report.iterdir()} == {"report.html", "report.md", "report.json"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "OUT"], "--model NAME or --videos"),
+        (["--model", "wow-mini", "--videos", "SUITE", "--out", "OUT"], "one of the two"),
+        (["--model", "first-frame", "--metrics", "beauty", "--out", "OUT"], "no metric 'beauty'"),
+        (["--videos", "nowhere", "--out", "OUT"], "no folder"),
+        (["--model", "no-such-model", "--out", "OUT"], "no-such-model"),
+    ],
+)
+def test_a_mistake_is_one_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = make_suite(tmp_path / "suite", count=1)
+    placed = [{"OUT": str(tmp_path / "out"), "SUITE": str(suite)}.get(word, word) for word in words]
+    assert main(["bench", "run", "--suite", str(suite), *placed]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1

@@ -1,0 +1,154 @@
+"""`wow refine` with the trained model: what it writes, that it goes on where it was, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wow import assembly
+from wow.cli.main import main
+from wow.data.video_file import read_video
+from wow.types import Verdict, Video, WowError
+
+PICTURE = str(Path(__file__).parents[2] / "docs/images/drawer.png")
+
+
+@dataclass(frozen=True)
+class Stir:
+    """A critic by rule of thumb: the more moves, the better."""
+
+    name: str = "stir"
+
+    def __call__(self, video: Video, goal: str) -> Verdict:
+        change = float(np.abs(np.diff(video.frames.astype(float), axis=0)).mean())
+        liked = change / (1 + change)
+        scores = {"action_success": 1 + 4 * liked, "visual_quality": 3.0}
+        return Verdict(scores, liked > 0.5, max(liked, 1 - liked), "<b>little</b> is touched & moved", (1, 3), 0.01, 5)
+
+
+@dataclass(frozen=True)
+class Away:
+    name: str = "away"
+
+    def __call__(self, video: Video, goal: str) -> Verdict:
+        raise WowError("no endpoint: set WOW_API_BASE")
+
+
+@pytest.fixture(autouse=True)
+def critics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(assembly.CRITICS, "stir", lambda agent: Stir())
+    monkeypatch.setitem(assembly.CRITICS, "away", lambda agent: Away())
+    yield
+
+
+def refine(out: Path, *words: str, goal: str = "open the drawer") -> int:
+    fast = ["--num-frames", "5", "--num-inference-steps", "1", "--num-planning-steps", "2", "--confident", "2"]
+    return main(["refine", PICTURE, goal, "--out", str(out), *fast, *words])
+
+
+def test_it_writes_the_best_video_the_trace_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert refine(out, "--critic", "stir,away", "--max-samples", "5", "--candidates", "2", "--json") == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["videos"] == 5 and summary["rounds"] == 3 and summary["tokens"] == 25
+    assert summary["probability"] >= summary["probability_of_the_first"]
+    clips = {f"videos/{name}.{kind}" for name in ("00-0", "00-1", "01-0", "01-1", "02-0") for kind in ("png", "mp4")}
+    written = {str(path.relative_to(out)) for path in out.rglob("*.*")}
+    assert written == {"vision.mp4", "filmstrip.png", "trace.jsonl", "report.html", *clips}
+    assert len(read_video(out / "vision.mp4")) == 5
+    lines = [json.loads(line) for line in (out / "trace.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["start", "round", "round", "round", "end"]
+    assert lines[0]["identity"]["goal"] == "open the drawer" and len(lines[0]["identity"]["model_hash"]) == 64
+    assert lines[1]["prompt"] == "open the drawer" and lines[2]["prompt"].startswith("The drawer handle is")
+    assert all("no endpoint" in line["problems"]["away"] for line in lines[1:4])
+    page = (out / "report.html").read_text()
+    assert "<b>little</b>" not in page and "&lt;b&gt;little&lt;/b&gt; is touched &amp; moved" in page
+    assert page.count("data:image/jpeg;base64,") == 6 and not re.search(r"<script|src=\"http|href=", page)
+
+
+def test_the_same_command_continues_and_a_larger_budget_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    common = ["--critic", "stir", "--candidates", "2"]
+    assert refine(whole, *common, "--max-samples", "4") == 0
+    assert refine(parts, *common, "--max-samples", "2") == 0
+    assert refine(parts, *common, "--max-samples", "4") == 0
+    capsys.readouterr()
+
+    def told(folder: Path) -> list[object]:
+        lines = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
+        return [(line["prompt"], line["attempts"]) for line in lines if line["event"] == "round"]
+
+    assert told(parts) == told(whole) and len(told(whole)) == 2
+    for name in ("vision.mp4", "videos/01-1.png", "filmstrip.png"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    assert refine(parts, *common, "--max-samples", "4", "--seed", "9") == 2
+    assert "seed 0, not 9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--critic", "stern"], "stir"),
+        (["--critic", ""], "away"),
+        (["--critic", "stir", "--refiner", "poet"], "grammar"),
+        (["--critic", "stir", "--max-samples", "0"], "--max-samples"),
+        (["--critic", "stir", "--candidates", "0"], "--candidates"),
+        (["--critic", "stir", "--max-seconds", "-1"], "above 0"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+    assert refine(tmp_path / "out", *words) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) == 1, error
+    assert not (tmp_path / "out").exists()
+
+
+def test_nobody_to_judge_is_one_line_and_the_trace_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert refine(out, "--critic", "away") == 2
+    assert "no critic could judge (away: no endpoint" in capsys.readouterr().err
+    assert json.loads((out / "trace.jsonl").read_text())["event"] == "start"
+
+
+def test_an_empty_goal_and_a_missing_picture_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refine(tmp_path / "out", "--critic", "stir", goal=" ") == 2
+    assert "instruction is empty" in capsys.readouterr().err
+    assert main(["refine", str(tmp_path / "none.png"), "push", "--critic", "stir"]) == 2
+    assert "no picture" in capsys.readouterr().err
+
+
+def test_a_plan_can_be_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`wow run --refine` executes the video that the critics like best, and every plan has seeds of its own."""
+    from wow.cli.episode import EpisodeSettings, imagining_planner
+    from wow.cli.refine import SearchSettings
+    from wow.types import Actions
+
+    asked: list[tuple[str, int]] = []
+
+    class Model:
+        """Video k is k times as bright and moves k times as much."""
+
+        embodiment = assembly.load("wow-mini").embodiment
+
+        def imagine_all(self, requests: list[assembly.Request], **_: object) -> list[Video]:
+            asked.extend((request.prompt or "", request.seed) for request in requests)
+            ramps = [np.arange(5).reshape(5, 1, 1, 1) * (request.seed % 4) for request in requests]
+            return [Video(np.broadcast_to(ramp, (5, 8, 8, 3)).astype(np.uint8), 5.0) for ramp in ramps]
+
+        def act(self, video: Video, **_: object) -> Actions:
+            return Actions(np.full((4, 7), video.frames[-1, 0, 0, 0], np.float32), self.embodiment)
+
+    settings = EpisodeSettings(num_frames=5, refine=SearchSettings("stir", samples=4, confident=2.0))
+    planner = imagining_planner(Model(), settings, "open the drawer", 10)  # type: ignore[arg-type]
+    plans = [planner.plan(np.zeros((8, 8, 3), np.uint8), None, number) for number in range(2)]
+    assert [plan.actions.values[0, 0] for plan in plans] == [12.0, 12.0], "the video that moves most"
+    assert len({seed for _, seed in asked}) == 8 and asked[0] == ("open the drawer", 40)
+    assert len({prompt for prompt, _ in asked}) == 4

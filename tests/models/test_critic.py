@@ -1,0 +1,105 @@
+"""The critic's network and how it is read: what it may depend on, and what its numbers mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from wow import assembly
+from wow.models.critic import CriticConfig, CriticNetwork, shift_in_time
+from wow.models.judge import Calibration, Judge, calibration_from_json, fit_chance, loudest, sigmoid
+from wow.types import WowError
+
+FAULTS = ("teleport", "freeze")
+CONFIG = CriticConfig(FAULTS, 32, 9, (8, 16, 16), 24, 1, 2, 2, 384)
+
+
+@pytest.fixture(scope="module")
+def network() -> CriticNetwork:
+    torch.manual_seed(0)
+    return CriticNetwork(CONFIG).eval()
+
+
+@pytest.fixture(scope="module")
+def judge(network: CriticNetwork) -> Judge:
+    return Judge(network, assembly.load_text(), Calibration(2.0, -0.5, 0.1))
+
+
+def asked(goals: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.rand(2, 9, 3, 32, 32, generator=generator) * 2 - 1
+    words = torch.randn(2, goals, 5, 384, generator=generator)
+    mask = torch.ones(2, goals, 5, dtype=torch.bool)
+    mask[:, :, 3:] = False
+    return frames, words, mask
+
+
+def test_the_default_ships_in_less_than_sixteen_megabytes() -> None:
+    count = sum(p.numel() for p in CriticNetwork(CriticConfig(FAULTS)).parameters())
+    assert count < 8_000_000 and 2 * count < 16_000_000
+
+
+def test_a_goal_is_judged_the_same_whatever_else_is_asked(network: CriticNetwork) -> None:
+    frames, words, mask = asked()
+    both, one = network(frames, words, mask), network(frames, words[:, :1], mask[:, :1])
+    for name in ("completed", "done", "progress"):
+        assert torch.allclose(getattr(both, name)[:, :1], getattr(one, name), atol=1e-4)
+    assert torch.allclose(both.faults, one.faults, atol=1e-5), "faults know no goal"
+
+
+def test_words_beyond_the_mask_say_nothing(network: CriticNetwork) -> None:
+    frames, words, mask = asked()
+    before = network(frames, words, mask).completed
+    words[:, :, 3:] = 100.0
+    assert torch.allclose(network(frames, words, mask).completed, before, atol=1e-4)
+
+
+def test_chosen_frames_are_looked_at_as_all_are(network: CriticNetwork) -> None:
+    frames, words, mask = asked()
+    chosen = torch.tensor([[1, 4, 8], [0, 7, 8]])
+    every, some = network(frames, words, mask), network(frames, words, mask, chosen)
+    picked = torch.stack([every.done[0][:, chosen[0]], every.done[1][:, chosen[1]]])
+    assert torch.allclose(some.done, picked, atol=1e-4)
+    assert torch.allclose(some.completed, every.completed, atol=1e-4)
+
+
+def test_order_in_time_matters(network: CriticNetwork) -> None:
+    frames, words, mask = asked()
+    backwards = network(frames.flip(1), words, mask)
+    assert not torch.allclose(network(frames, words, mask).faults, backwards.faults, atol=1e-3)
+
+
+def test_a_shift_in_time_moves_an_eighth_each_way() -> None:
+    x = torch.arange(3.0).view(1, 3, 1, 1, 1).expand(1, 3, 8, 1, 1)
+    moved = shift_in_time(x)[0, :, :, 0, 0]
+    assert moved[:, 0].tolist() == [0, 0, 1] and moved[:, 1].tolist() == [1, 2, 0]
+    assert (moved[:, 2:] == x[0, :, 2:, 0, 0]).all()
+
+
+@pytest.mark.parametrize("length", [2, 9, 31])
+def test_videos_of_any_length_and_size_are_judged_in_their_own_frames(judge: Judge, length: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (length, 48, 64, 3), np.uint8)
+    opinion = judge(frames, ["open the drawer"])[0]
+    assert len(opinion.done) == length and 0 <= opinion.span[0] <= opinion.span[1] < length
+    assert opinion.success == pytest.approx(float(sigmoid(2.0 * opinion.logit - 0.5)))
+    assert set(opinion.faults) == set(FAULTS) and opinion.fault == max(opinion.faults, key=opinion.faults.__getitem__)
+    assert opinion.alarm == (opinion.fault_logit > 0.1)
+
+
+def test_chances_are_fitted_to_the_odds_that_made_them() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, 20_000)
+    truths = random.random(20_000) < sigmoid(0.5 * logits - 1.0)
+    slope, offset = fit_chance(logits, truths)
+    assert slope == pytest.approx(0.5, abs=0.03) and offset == pytest.approx(-1.0, abs=0.06)
+    assert fit_chance(logits, np.ones(20_000, bool)) == (1.0, 0.0), "one kind of truth says nothing"
+
+
+def test_the_loudest_stretch_is_around_the_peak() -> None:
+    assert loudest(np.array([0.6, 0.1, 0.5, 0.9, 0.46, 0.2, 0.8])) == (2, 4)
+
+
+def test_a_calibration_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(WowError, match="somewhere: the critic's calibration"):
+        calibration_from_json({"slope": 1.0}, "somewhere")

@@ -1,0 +1,1 @@
+"""The metrics, one idea in each file; `registry` lists them."""

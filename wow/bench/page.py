@@ -1,0 +1,216 @@
+"""The report as one HTML file: opens anywhere, loads nothing, runs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from wow.bench.charts import bars, legend, radar
+from wow.bench.dimensions.registry import METRICS
+from wow.bench.intervals import Estimate
+from wow.bench.leaderboard import Leaderboard, estimate_of
+from wow.bench.scoreboard import STRATA
+from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
+from wow.bench.showcase import Shown, best_and_worst
+from wow.bench.suite_results import Results
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8883; --soft: #8881; --muted: #6b7280; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+p.how, .small { color: var(--muted); font-size: .88rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; background: var(--soft); } td.number { white-space: nowrap; }
+td.number i { color: var(--muted); font-style: normal; font-size: .8rem; display: block; }
+svg text { font-size: 12px; fill: currentColor; } .charts { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+.legend { display: flex; flex-wrap: wrap; gap: 1rem; } .key i { display: inline-block; width: .8em; height: .8em;
+border-radius: 2px; margin-right: .4em; } .films { display: flex; flex-wrap: wrap; gap: 1rem; }
+figure { margin: 0; max-width: 330px; } video { width: 100%; border-radius: 4px; background: #000; }
+figcaption { font-size: .85rem; } code { font-size: .85rem; overflow-wrap: anywhere; }
+"""
+
+
+def write_page(path: Path, board: Leaderboard, show: int) -> None:
+    """Writes the page, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(page(board, show))
+    part.replace(path)
+
+
+def page(board: Leaderboard, show: int) -> str:
+    """The page as text. show: how many of the best and of the worst samples of each run."""
+    first = board.runs[0]
+    title = f"WoWBench: {first.content['suite']}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="how">{first.content["counts"]["samples"]} samples, suite hash <code>{first.digest[:16]}</code>. '
+        "Means with 95 % bootstrap intervals over samples. Scale v2 is absolute (fixed anchors, arithmetic means); "
+        "scale v1 is relative to the runs on this page (geometric means).</p>",
+        "<h2>Leaderboard</h2>",
+        _leaderboard(board),
+        *_charts(board),
+        "<h2>Metrics</h2>",
+        _metrics(board),
+        *(_strata(board, kind) for kind in STRATA),
+        "<h2>What has no value, and why</h2>",
+        _missing(board),
+        *(_films(run, show) for run in board.runs),
+        "<h2>Samples and problems</h2>",
+        *(_problems(run.content) for run in board.runs),
+        "<h2>Where the numbers come from</h2>",
+        *(_origin(run.content) for run in board.runs),
+    ]
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    policy = "default-src 'none'; style-src 'unsafe-inline'; media-src data:"
+    guard = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    page_head = f"<head>{head}{guard}<style>{STYLE}</style></head>"
+    return f'<!doctype html>\n<html lang="en">{page_head}<body>\n{chr(10).join(body)}\n</body></html>\n'
+
+
+def _leaderboard(board: Leaderboard) -> str:
+    rows = []
+    for place, run in enumerate(board.runs):
+        cells = [_number(board.v2[place].groups.get(group), 1) for group in GROUPS]
+        relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
+        overall = _number(board.v2[place].overall, 1)
+        rows.append([escape(board.labels[place]), *cells, overall, relative, str(run.content["counts"]["scored"])])
+    head = ["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", "samples"]
+    return _table(head, rows) + _note(board)
+
+
+def _note(board: Leaderboard) -> str:
+    """What the scores are over, and what they are without."""
+    scores = board.v2[0].scores
+    said = f"Over what all runs have: {', '.join(board.shared) or 'nothing'}."
+    if scores.missing:
+        said += f" Without {', '.join(scores.missing)}."
+    if scores.substitutes:
+        stand_ins = [f"{name} for {SCALES[name].substitute_for}" for name in scores.substitutes]
+        said += f" In place of what is missing: {', '.join(stand_ins)}."
+    return f'<p class="small">{escape(said)}</p>'
+
+
+def _charts(board: Leaderboard) -> list[str]:
+    if not board.shared:
+        return []
+    runs = list(zip(board.labels, board.v2, strict=True))
+    groups = {label: {GROUP_TITLES[g]: found.value for g, found in scores.groups.items()} for label, scores in runs}
+    axes = [GROUP_TITLES[group] for group in GROUPS if any(GROUP_TITLES[group] in found for found in groups.values())]
+    each = {label: [(METRICS[n].title, scores.scores.metrics.get(n)) for n in board.shared] for label, scores in runs}
+    drawn = [f"<div><h3>Groups (v2)</h3>{radar(axes, groups)}</div>"]
+    if board.strata["ability"]:
+        abilities = {
+            label: {
+                name: estimate.value
+                for name, found in board.strata["ability"].items()
+                if (estimate := found[place]) is not None
+            }
+            for place, label in enumerate(board.labels)
+        }
+        drawn.append(f"<div><h3>Abilities (v2)</h3>{radar(list(board.strata['ability']), abilities)}</div>")
+    drawn.append(f"<div><h3>Each metric on scale v2</h3>{bars(each)}</div>")
+    return [legend(board.labels), f'<div class="charts">{"".join(drawn)}</div>']
+
+
+def _metrics(board: Leaderboard) -> str:
+    rows = []
+    for name, metric in METRICS.items():
+        told = [run.content["metrics"].get(name) for run in board.runs]
+        if any(one and one["estimate"] for one in told):
+            scale = SCALES.get(name)
+            anchors = "" if scale is None else f"{scale.low:g} to {scale.high:g}, {scale.map} {scale.parameter:g}"
+            whose = "" if scale is None else (" (published)" if scale.published else " (our anchors)")
+            unit = f" [{escape(metric.unit)}]" if metric.unit else ""
+            cells = [_number(estimate_of(one["estimate"]) if one else None, 3) for one in told]
+            better = "more" if metric.higher_is_better else "less"
+            rows.append([escape(metric.title) + unit, better, *cells, escape(anchors + whose)])
+    return _table(["metric", "better", *map(escape, board.labels), "scale v2"], rows)
+
+
+def _strata(board: Leaderboard, kind: str) -> str:
+    if not board.strata[kind]:
+        return ""
+    rows = []
+    for name, scores in board.strata[kind].items():
+        count = max((found.n for found in scores if found is not None), default=0)
+        rows.append([escape(name), str(count), *(_number(found, 1) for found in scores)])
+    head = [kind.replace("_", "-"), "samples", *map(escape, board.labels)]
+    return f"<h2>By {kind.replace('_', '-')} (overall v2)</h2>{_table(head, rows)}"
+
+
+def _missing(board: Leaderboard) -> str:
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for run in board.runs:
+        for one in run.content["metrics"].values():
+            if one["estimate"] is None:
+                key = (str(one["title"]), ", ".join(one["needs"]), str(one["why"]))
+                reasons.setdefault(key, []).append(run.name)
+    if not reasons:
+        return "<p>Everything was measured.</p>"
+    every = len(board.runs)
+    rows = [
+        [escape(title), escape(needs), f"N/A: {escape(why)}", "all" if len(who) == every else escape(", ".join(who))]
+        for (title, needs, why), who in reasons.items()
+    ]
+    return _table(["metric", "needs", "why", "runs"], rows)
+
+
+def _films(run: Results, show: int) -> str:
+    if not show:
+        return ""
+    best, worst, why = best_and_worst(run, show)
+    parts = [f"<h2>{escape(run.name)}: best and worst samples</h2>"]
+    parts.append('<p class="small">Left what is scored, right the truth. Chosen by the sample\'s own v2 score.</p>')
+    for title, found in (("Best", best), ("Worst", worst)):
+        if found:
+            parts.append(f'<h3>{title}</h3><div class="films">{"".join(_film(one) for one in found)}</div>')
+    if why:
+        parts.append(f'<p class="small">Not shown: {escape(why)}</p>')
+    return "".join(parts)
+
+
+def _film(one: Shown) -> str:
+    numbers = [f"{METRICS[n].title} {one.values[n]:.3g}" for n in ("psnr", "ssim", "lpips") if n in one.values]
+    return (
+        f'<figure><video controls muted loop playsinline preload="auto" src="{one.film}"></video><figcaption>'
+        f"<b>{one.score:.1f}</b> {escape(one.prompt)}<br><span class='small'>{escape(one.key)}; "
+        f"{escape(', '.join(numbers))}</span></figcaption></figure>"
+    )
+
+
+def _problems(content: Mapping[str, Any]) -> str:
+    counts = content["counts"]
+    said = (
+        f"{counts['scored']} of {counts['samples']} samples scored, {counts['left_out']} left out, "
+        f"{counts['other_problems']} other problems, {counts['made_alike']} made alike in size, length or rate."
+    )
+    lines = [f"<li>{escape(one['key'] or 'suite')}: {escape(one['what'])}</li>" for one in content["problems"]]
+    listed = f"<ul>{''.join(lines)}</ul>" if lines else ""
+    return f"<p><b>{escape(content['tested'])}</b>: {said}</p>{listed}"
+
+
+def _origin(content: Mapping[str, Any]) -> str:
+    facts = [escape(str(content[name])) for name in ("system", "data", "machine", "date")]
+    return f"<p><code>{escape(content['command'])}</code><br>{'<br>'.join(facts)}</p>"
+
+
+def _number(found: Estimate | None, digits: int) -> str:
+    """A cell: the value, and its interval below it."""
+    if found is None:
+        return "N/A"
+    decimals = digits if abs(found.value) < 1000 else 0
+    value = f"{found.value:.{decimals}f}"
+    if found.low is None or found.high is None:
+        return value
+    return f"{value} <i>{found.low:.{decimals}f} to {found.high:.{decimals}f}</i>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells are HTML already."""
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    lines = ["".join(f'<td class="number">{c}</td>' if "<i>" in c else f"<td>{c}</td>" for c in row) for row in rows]
+    inside = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{inside}</tbody></table></div>'

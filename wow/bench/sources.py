@@ -1,0 +1,140 @@
+"""Where the videos that are scored come from: a folder that somebody filled, or a model that imagines them now."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from wow.bench.suite import Sample, Suite, SuiteProblem
+from wow.bench.system import Imaginer
+from wow.data.picture import read_picture
+from wow.data.video_file import probe_video, write_video
+from wow.types import Video, WowError
+
+OTHER_FOLDER = "other"
+SUFFIX = ".mp4"
+
+
+class VideoSource(Protocol):
+    """Gives each sample its video. Travels to the processes that measure, so it can be pickled."""
+
+    @property
+    def name(self) -> str:
+        """What is tested: results of two names are never mixed."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Where the videos are, once they are there."""
+        ...
+
+    def video(self, sample: Sample) -> Path:
+        """The file of the sample's video, made if need be. Raises WowError where there is none."""
+        ...
+
+    def other(self, sample: Sample) -> Path | None:
+        """The video of the same first frame for another instruction; None where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Videos in a folder: `<key>.mp4`, `<key>/video.mp4`, `<key>/<case>.mp4` or `<case>.mp4`, the last part of the key.
+
+    Those for another instruction lie in the folder `other` below it, in the same way.
+    """
+
+    folder: Path
+    name: str
+
+    def video(self, sample: Sample) -> Path:
+        found = located(self.folder, sample.key)
+        if found is None:
+            raise WowError(f"there is no video of it in {self.folder} (looked for {sample.key}.mp4 and three more)")
+        return found
+
+    def other(self, sample: Sample) -> Path | None:
+        return located(self.folder / OTHER_FOLDER, sample.key)
+
+    def extra(self, suite: Suite) -> list[SuiteProblem]:
+        """The videos that no sample asks for."""
+        wanted = {path.resolve() for sample in suite.samples if (path := located(self.folder, sample.key))}
+        found = [path for path in sorted(self.folder.rglob(f"*{SUFFIX}")) if OTHER_FOLDER not in path.parts]
+        surplus = [path for path in found if path.resolve() not in wanted]
+        return [SuiteProblem(str(path.relative_to(self.folder)), "belongs to no sample", False) for path in surplus]
+
+
+@dataclass(frozen=True)
+class ImaginedSource:
+    """Videos that a model imagines, kept in `folder`. make: gives the model, once in each process.
+
+    instructions: what each sample is told, by key; others: an instruction of somebody else's, by key. A sample's seed
+    depends on its key alone, so that a part of a suite gives the same videos as the whole.
+    """
+
+    name: str
+    make: Callable[[], Imaginer]
+    folder: Path
+    instructions: dict[str, str]
+    others: dict[str, str]
+    num_frames: int
+    seed: int
+
+    def video(self, sample: Sample) -> Path:
+        return self._imagined(sample, self.instructions[sample.key], self.folder / f"{sample.key}{SUFFIX}")
+
+    def other(self, sample: Sample) -> Path | None:
+        if sample.key not in self.others:
+            return None
+        return self._imagined(sample, self.others[sample.key], self.folder / OTHER_FOLDER / f"{sample.key}{SUFFIX}")
+
+    def _imagined(self, sample: Sample, instruction: str, path: Path) -> Path:
+        if path.is_file():
+            return path
+        model = _opened(self)
+        seed = self.seed + zlib.crc32(sample.key.encode()) % 1_000_003
+        first = read_picture(sample.first_frame)
+        (frames,) = model.imagine([first], [instruction], None, None, self.num_frames, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.mp4")
+        write_video(part, Video(frames, _pace(sample, len(frames))))
+        part.replace(path)
+        return path
+
+
+_models: dict[str, Imaginer] = {}
+
+
+def _opened(source: ImaginedSource) -> Imaginer:
+    """The model, loaded once in this process."""
+    if source.name not in _models:
+        _models[source.name] = source.make()
+    return _models[source.name]
+
+
+def _pace(sample: Sample, num_frames: int) -> float:
+    """Frames a second at which a video lasts as long as its truth; five where there is none."""
+    if sample.truth is None:
+        return 5.0
+    length, _, _, fps = probe_video(sample.truth)
+    return max((fps or 5.0) * (num_frames - 1) / max(length - 1, 1), 0.1)
+
+
+def located(folder: Path, key: str) -> Path | None:
+    case = key.rpartition("/")[2]
+    candidates = (f"{key}{SUFFIX}", f"{key}/video{SUFFIX}", f"{key}/{case}{SUFFIX}", f"{case}{SUFFIX}")
+    return next((folder / name for name in candidates if (folder / name).is_file()), None)
+
+
+def other_instructions(samples: Sequence[Sample]) -> dict[str, str]:
+    """For each sample an instruction of another one that reads otherwise: that of the next one in the suite."""
+    found: dict[str, str] = {}
+    for place, sample in enumerate(samples):
+        rest = [*samples[place + 1 :], *samples[:place]]
+        other = next((one.prompt for one in rest if one.prompt != sample.prompt), None)
+        if other is not None:
+            found[sample.key] = other
+    return found

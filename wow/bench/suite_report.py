@@ -1,0 +1,153 @@
+"""The report on one run or several: Markdown for people who read text, JSON for machines; the page is in `page`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wow.bench.dimensions.registry import METRICS
+from wow.bench.intervals import Estimate
+from wow.bench.leaderboard import Leaderboard, estimate_of
+from wow.bench.page import write_page
+from wow.bench.scoreboard import STRATA
+from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
+from wow.bench.suite_compare import Difference
+
+HOW = (
+    "Means with 95 % bootstrap intervals over samples. Scale v2: fixed anchors, a monotone map for each metric, "
+    "arithmetic means; scale v1: relative to the runs in this table, geometric means."
+)
+
+
+def write_suite_report(out: Path, board: Leaderboard, show: int) -> list[Path]:
+    """Writes report.html, report.md and report.json; returns their paths. show: best and worst samples of each run."""
+    files = [out / f"report.{kind}" for kind in ("html", "md", "json")]
+    write_page(files[0], board, show)
+    _replace(files[1], markdown(board))
+    _replace(files[2], json.dumps(report_json(board), indent=1, allow_nan=False) + "\n")
+    return files
+
+
+def report_json(board: Leaderboard) -> dict[str, Any]:
+    """Everything that the report says, without the single samples."""
+    runs = [{k: v for k, v in run.content.items() if k not in ("samples", "made_alike")} for run in board.runs]
+    for place, run in enumerate(runs):
+        run["v1"] = None if board.v1 is None else asdict(board.v1[place])
+    return {"suite_hash": board.runs[0].digest, "runs": runs}
+
+
+def markdown(board: Leaderboard) -> str:
+    """The whole report as text."""
+    first = board.runs[0].content
+    parts = [f"# WoWBench: {first['suite']}", f"Suite hash `{board.runs[0].digest[:16]}`. {HOW}"]
+    parts += ["## Leaderboard", _leaderboard(board), "## Metrics", _metrics(board)]
+    for kind in STRATA:
+        table = _strata(board, kind)
+        if table:
+            parts += [f"## By {kind.replace('_', '-')}", table]
+    parts += ["## What has no value, and why", _missing(board), "## Anchors and maps", _anchors(board)]
+    parts += ["## Samples and problems", *(_problems(run.content) for run in board.runs)]
+    parts += ["## Where the numbers come from", *(_origin(run.content) for run in board.runs)]
+    return "\n\n".join(parts) + "\n"
+
+
+def shown(found: Estimate | None, digits: int = 2) -> str:
+    """An estimate for people: `12.34 (11.00 to 13.50)`."""
+    if found is None:
+        return "N/A"
+    decimals = digits if abs(found.value) < 1000 else 0
+    if found.low is None or found.high is None:
+        return f"{found.value:.{decimals}f}"
+    return f"{found.value:.{decimals}f} ({found.low:.{decimals}f} to {found.high:.{decimals}f})"
+
+
+def differences_table(differences: Sequence[Difference]) -> str:
+    """A comparison as Markdown."""
+    rows = [["samples", "metric", "A", "B", "A - B", "draws beyond 0", "better"]]
+    for one in differences:
+        share = "" if one.share != one.share else f"{one.share:.3f}"
+        gap = shown(one.difference, 3)
+        rows.append([one.stratum or "all", one.metric, f"{one.a:.4g}", f"{one.b:.4g}", gap, share, one.better or "-"])
+    return _table(rows)
+
+
+def _leaderboard(board: Leaderboard) -> str:
+    rows = [["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", "samples"]]
+    for place, run in enumerate(board.runs):
+        groups = [shown(board.v2[place].groups.get(group), 1) for group in GROUPS]
+        relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
+        overall = shown(board.v2[place].overall, 1)
+        rows.append([board.labels[place], *groups, overall, relative, str(run.content["counts"]["scored"])])
+    return f"{_table(rows)}\n\nOver what all runs have: {', '.join(board.shared) or 'nothing'}."
+
+
+def _metrics(board: Leaderboard) -> str:
+    rows = [["metric", "better", *board.labels]]
+    for name in METRICS:
+        told = [run.content["metrics"].get(name) for run in board.runs]
+        if any(one and one["estimate"] for one in told):
+            unit = f" [{METRICS[name].unit}]" if METRICS[name].unit else ""
+            cells = [shown(estimate_of(one["estimate"]) if one else None, 3) for one in told]
+            rows.append([METRICS[name].title + unit, "more" if METRICS[name].higher_is_better else "less", *cells])
+    return _table(rows)
+
+
+def _strata(board: Leaderboard, kind: str) -> str:
+    if not board.strata[kind]:
+        return ""
+    rows = [[kind.replace("_", "-"), "n", *(f"{label}, v2" for label in board.labels)]]
+    for name, scores in board.strata[kind].items():
+        count = max((found.n for found in scores if found is not None), default=0)
+        rows.append([name, str(count), *(shown(found, 1) for found in scores)])
+    return _table(rows)
+
+
+def _missing(board: Leaderboard) -> str:
+    rows = [["run", "metric", "needs", "why"]]
+    for run in board.runs:
+        for one in run.content["metrics"].values():
+            if one["estimate"] is None:
+                rows.append([run.name, one["title"], ", ".join(one["needs"]), f"N/A: {one['why']}"])
+    return _table(rows) if len(rows) > 1 else "Everything was measured."
+
+
+def _anchors(board: Leaderboard) -> str:
+    rows = [["metric", "group", "anchors", "map", "whose anchors"]]
+    counted = dict.fromkeys(name for run in board.runs for name in (run.content["v2"] or {}).get("metrics", {}))
+    for name in counted:
+        scale = SCALES[name]
+        whose = f"ours; stands in for {scale.substitute_for}" if scale.substitute_for else "ours"
+        rows.append(
+            [METRICS[name].title, scale.group, f"{scale.low:g} to {scale.high:g}", f"{scale.map} {scale.parameter:g}",
+             "published" if scale.published else whose]
+        )  # fmt: skip
+    return _table(rows)
+
+
+def _problems(content: dict[str, Any] | Any) -> str:
+    counts = content["counts"]
+    lines = [
+        f"**{content['tested']}**: {counts['scored']} of {counts['samples']} samples scored, {counts['left_out']} left "
+        f"out, {counts['other_problems']} other problems, {counts['made_alike']} made alike (size, length or rate)."
+    ]
+    lines += [f"- {one['key'] or 'suite'}: {one['what']}" for one in content["problems"]]
+    return "\n".join(lines)
+
+
+def _origin(content: dict[str, Any] | Any) -> str:
+    facts = [f"`{content['command']}`", content["system"], content["data"], content["machine"], content["date"]]
+    return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)

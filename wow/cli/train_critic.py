@@ -1,0 +1,78 @@
+"""`wow train critic`: what a video is worth, learned from videos whose outcome is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import tyro
+
+from wow.cli.options import Summary, parse_with_tyro
+from wow.cli.progress import Progress
+from wow.cli.train import Train, named_recipe, train_part
+from wow.train.critic import CriticRun
+from wow.train.recipes import CRITIC_RECIPES, find_recipe
+
+if TYPE_CHECKING:
+    from wow.train.critic_data import Goals
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCritic(Train):
+    """Train the critic: from a video and a goal to whether it is reached, and which faults are seen in which frames."""
+
+    data: tuple[Path, ...]
+    """Folders of LeRobot datasets that say whether each episode succeeded."""
+    imagined: tuple[Path, ...] = ()
+    """Folders of LeRobot datasets of imagined videos whose plans were executed: wow run --suite … --record DIR."""
+    codec: Path | None = None
+    """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
+    config: CriticRun = field(default_factory=CRITIC_RECIPES["mini"])
+    """The recipe's fields."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        recipe = find_recipe(CRITIC_RECIPES, named_recipe(arguments))
+        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
+        return parse_with_tyro(cls, arguments, verb, over)
+
+    def run(self) -> Summary:
+        from wow import assembly
+        from wow.train.critic import prepare_critic
+        from wow.train.critic_calibrate import calibrate_critic, trained_judge
+        from wow.train.critic_data import open_critic_sources
+        from wow.train.export import add_to_run, as_checkpoint
+
+        codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
+        text = assembly.load_text()
+        with Progress("prepare", total=None) as progress:
+
+            def on_done(what: str, done: int, total: int) -> None:
+                progress.update(done, f"of {total} {what}")
+
+            sources = open_critic_sources(self.data, self.imagined, self.camera, codec, on_done)
+            cache = self.data[0] / ".cache"
+            objective = prepare_critic(self.config, sources, known_goals(), text, cache, codec, on_done)
+        summary = train_part(self, objective, self.config.train, "critic", objective.about())
+        if os.environ.get("RANK", "0") != "0":
+            return summary
+        with Progress("calibrate", total=None, unit="videos") as progress:
+            calibration, worth = calibrate_critic(
+                trained_judge(objective, self.out, text),
+                objective,
+                on_done=lambda done, total: progress.update(done, f"of {total}"),
+            )
+        add_to_run(self.out, {"calibration": asdict(calibration), "held_out": worth})
+        return {**summary, **worth}
+
+
+def known_goals() -> Goals:
+    """What is known of the simulated tasks: which goals a video of one surely does not reach."""
+    from wow.sim.goals import rivals, strangers
+    from wow.sim.tasks import TASKS
+    from wow.train.critic_data import Goals
+
+    return Goals({task: rivals(task) for task in TASKS}, {task: strangers(task) for task in TASKS})

@@ -1,0 +1,53 @@
+"""Which of a model's files a folder has, without reading them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wow.foundation.cards import Card, Part
+from wow.types import WowError
+
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt")
+_TABLES = {
+    "tokenizer": ("tokenizer.json", "spiece.model", "tokenizer_config.json"),
+    "image_processor": ("preprocessor_config.json",),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a part of a model is, or would be. path: None where it is missing. wanted: what would do, any one of it."""
+
+    part: Part
+    path: Path | None
+    wanted: tuple[str, ...]
+
+
+def find_parts(card: Card, folder: Path) -> list[Place]:
+    """Each part of a model and where in the folder it is. Raises WowError where there is no such folder."""
+    if not folder.is_dir():
+        raise WowError(f"there is no folder {folder}: name the one that holds {card.name} (from {card.source[0]})")
+    return [Place(part, _find(part, folder), wanted_of(part)) for part in card.parts]
+
+
+def wanted_of(part: Part) -> tuple[str, ...]:
+    """The files that a part may be in, each relative to the model's folder; any one of them is enough."""
+    if part.role in _TABLES:
+        return tuple(f"{at}/{_TABLES[part.role][0]}" for at in (part.folder, *part.originals))
+    return (f"{part.folder}/config.json + *.safetensors", *part.originals)
+
+
+def _find(part: Part, folder: Path) -> Path | None:
+    there = folder / part.folder
+    if part.role in _TABLES:
+        places = (there, *(folder / original for original in part.originals))
+        return next((p for p in places if any((p / name).is_file() for name in _TABLES[part.role])), None)
+    if (there / "config.json").is_file() and any(any(there.glob(pattern)) for pattern in _WEIGHTS):
+        return there
+    for pattern in part.originals:
+        found = sorted(folder.glob(pattern))
+        if found:
+            # Several shards are one network: their folder is named, and read as a whole.
+            return found[0].parent if len(found) > 1 or found[0].name.endswith(".index.json") else found[0]
+    return None

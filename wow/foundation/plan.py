@@ -1,0 +1,165 @@
+"""How a model is run on a machine, decided before anything is loaded, and what that will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wow.foundation.cards import Card
+from wow.foundation.memory import GB, Cost, DType, Job, Machine, Offload, Quantisation, Setting, cost
+from wow.types import WowError
+
+ROOM = 0.94
+"""Share of a memory that a plan fills; the rest is for what nobody foresees."""
+TOO_LONG = 3600.0
+"""Seconds on a CPU that nobody means to wait without saying so."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a caller insists on; None lets the plan decide."""
+
+    dtype: DType | None = None
+    offload: Offload | None = None
+    tiling: bool | None = None
+    quantisation: Quantisation | None = None
+    device: str | None = None
+
+
+NO_WISH = Wish()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """lower: the settings that need less, each of which also fits, best first."""
+
+    card: Card
+    job: Job
+    machine: Machine
+    setting: Setting
+    cost: Cost
+    lower: tuple[Setting, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return "cuda" if self.machine.vram else "cpu"
+
+    def after_running_out(self) -> Plan | None:
+        """The plan one level lower; None where there is none."""
+        if not self.lower:
+            return None
+        setting, *rest = self.lower
+        return Plan(
+            self.card, self.job, self.machine, setting, cost(self.card, self.job, setting, self.machine), tuple(rest)
+        )
+
+    def __str__(self) -> str:
+        """What was chosen and what it will take, in one line."""
+        said: list[str] = [self.setting.dtype]
+        takes = self.cost
+        if self.machine.vram:
+            said.append(_OFFLOAD[self.setting.offload])
+        if self.setting.quantisation != "none":
+            said.append(f"transformer in {self.setting.quantisation}")
+        said.append("VAE in tiles" if self.setting.tiling else "VAE whole")
+        if self.card.num_words:
+            said.append("text encoder unloaded once it has read")
+        gpu = f"{takes.gpu / GB:.1f} GB on the GPU, " if self.machine.vram else ""
+        return (
+            f"{self.card.name} on {self.machine.name}: {', '.join(said)}; about {gpu}"
+            f"{takes.ram / GB:.0f} GB of memory, {_duration(takes.seconds)} for {self.job.num_frames} frames"
+        )
+
+
+_OFFLOAD = {
+    "none": "everything on the GPU",
+    "model": "one network on the GPU at a time",
+    "blocks": "one block of the transformer on the GPU at a time",
+}
+
+
+def choose(card: Card, job: Job, machine: Machine, wish: Wish = NO_WISH, quantisers: Sequence[str] = ()) -> Plan:
+    """The fastest exact setting that fits; a quantised one where no exact one does. Raises WowError where none fits.
+
+    Exact are those that give the same clip up to rounding. quantisers: the quantisations that are installed.
+    """
+    settings = [setting for setting in candidates(machine, quantisers) if _granted(setting, wish)]
+    if not settings:
+        raise WowError(f"{wish.quantisation} needs torchao, which is not installed: pip install torchao")
+    fitting = [setting for setting in settings if fits(cost(card, job, setting, machine), machine)]
+    if not fitting:
+        raise WowError(_too_small(card, job, machine, settings, wish))
+    if machine.vram == 0 and wish.device != "cpu":
+        _refuse_eternity(card, job, machine, fitting[0])
+    best, *rest = fitting
+    needed = cost(card, job, best, machine)
+    lower = tuple(setting for setting in rest if cost(card, job, setting, machine).gpu < needed.gpu)
+    return Plan(card, job, machine, best, needed, lower)
+
+
+def candidates(machine: Machine, quantisers: Sequence[str] = ()) -> list[Setting]:
+    """The settings that there are on a machine, best first."""
+    if machine.vram == 0:
+        return [Setting("float32", "none"), Setting("bfloat16", "none"), Setting("bfloat16", "none", tiling=True)]
+    exact = [
+        Setting(offload="none"),
+        Setting(offload="none", tiling=True),
+        Setting(offload="model"),
+        Setting(offload="model", tiling=True),
+        Setting(offload="blocks"),
+        Setting(offload="blocks", tiling=True),
+    ]
+    quantised = [
+        Setting(offload=offload, tiling=tiling, quantisation=quantisation)  # type: ignore[arg-type]
+        for quantisation in quantisers
+        for offload in ("none", "model")
+        for tiling in (False, True)
+    ]
+    return [*exact, *quantised, Setting("float32", "none"), Setting("float32", "model", tiling=True)]
+
+
+def _granted(setting: Setting, wish: Wish) -> bool:
+    """Whether a setting is what was insisted on; float32 on a GPU and inexact settings want to be asked for."""
+    asked = {
+        "dtype": wish.dtype,
+        "offload": wish.offload,
+        "tiling": wish.tiling,
+        "quantisation": wish.quantisation,
+    }
+    return all(value is None or getattr(setting, name) == value for name, value in asked.items())
+
+
+def fits(needed: Cost, machine: Machine) -> bool:
+    """Whether a machine has what is needed, with a little room left."""
+    on_gpu = machine.vram == 0 or needed.gpu <= ROOM * machine.vram
+    return on_gpu and needed.ram <= ROOM * machine.ram
+
+
+def _too_small(card: Card, job: Job, machine: Machine, settings: Sequence[Setting], wish: Wish) -> str:
+    least = min((cost(card, job, setting, machine) for setting in settings), key=lambda needed: needed.gpu + needed.ram)
+    has = f"{machine.vram / GB:.0f} GB on the GPU and " if machine.vram else ""
+    wants = f"{least.gpu / GB:.0f} GB on the GPU and " if machine.vram else ""
+    insisted = [f"--{name} {value}" for name, value in vars(wish).items() if value is not None and name != "device"]
+    remedy = f"leave {' and '.join(insisted)} away" if insisted else "ask for fewer frames, or take a smaller model"
+    return (
+        f"{card.name} needs at least {wants}{least.ram / GB:.0f} GB of memory for {job.num_frames} frames, and there "
+        f"are {has}{machine.ram / GB:.0f} GB: {remedy} (wow plan-memory {card.name} shows what would do)"
+    )
+
+
+def _refuse_eternity(card: Card, job: Job, machine: Machine, setting: Setting) -> None:
+    seconds = cost(card, job, setting, machine).seconds
+    if seconds > TOO_LONG:
+        raise WowError(
+            f"there is no NVIDIA GPU here, and on {machine.name} {card.name} would take about {_duration(seconds)} for "
+            f"{job.num_frames} frames: use a machine with a GPU (wow plan-memory {card.name} --vram 24), "
+            "or insist with --device cpu"
+        )
+
+
+def _duration(seconds: float) -> str:
+    for size, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} seconds"

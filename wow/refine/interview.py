@@ -1,0 +1,146 @@
+"""Asking a model until it answers in the agreed form: what it says is data, what does not fit is asked for again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from queue import SimpleQueue
+from typing import Protocol, TypeVar
+
+from wow.refine.untrusted import read_object
+from wow.types import UInt8, WowError
+
+T = TypeVar("T")
+
+TRIES = 3
+"""How often a question is put at most."""
+
+
+class Reply(Protocol):
+    """What a model said, and how many tokens that took."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def tokens(self) -> int: ...
+
+
+class Speaker(Protocol):
+    """A model that looks at pictures and answers in words: behind an endpoint, or in this process."""
+
+    def __call__(
+        self,
+        system: str,
+        text: str,
+        pictures: Sequence[UInt8] = (),
+        *,
+        schema: Mapping[str, object] | None = None,
+        max_tokens: int = 400,
+        seconds: float | None = None,
+    ) -> Reply:
+        """Its answer. Raises WowError where it has none within `seconds`."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked. schema: of the JSON object that the answer shall be. max_tokens: of the answer."""
+
+    system: str
+    text: str
+    schema: Mapping[str, object]
+    pictures: Sequence[UInt8] = ()
+    max_tokens: int = 400
+
+
+def ask(
+    speaker: Speaker,
+    question: Question,
+    read: Callable[[Mapping[str, object]], T],
+    deadline: float,
+    on_spent: Callable[[int], None] = lambda tokens: None,
+) -> tuple[T, int]:
+    """What `read` makes of the answer, and the tokens that all tries took.
+
+    read: raises ValueError, in words that help a model, where the object is not what was agreed. deadline: of
+    `time.monotonic`. on_spent: told the tokens of each try, of those in vain too. Raises WowError where no answer fits.
+    """
+    tokens, text, why = 0, question.text, ""
+    for _ in range(TRIES):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise WowError(f"no time was left for the model to answer in the agreed form{why and f' ({why})'}")
+        reply = speaker(
+            question.system,
+            text,
+            question.pictures,
+            schema=question.schema,
+            max_tokens=question.max_tokens,
+            seconds=left,
+        )
+        tokens += reply.tokens
+        on_spent(reply.tokens)
+        try:
+            return read(read_object(reply.text)), tokens
+        except ValueError as problem:
+            why = str(problem)
+            text = f"{question.text}\n\nYour last answer could not be used: {why}. Answer with the JSON object only."
+    raise WowError(
+        f"the model did not answer in the agreed form, {TRIES} times ({why}); name one that follows a JSON schema, "
+        f"or judge without it: --critic learned,checks"
+    )
+
+
+def all_at_once(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """What each of the tasks returns, in their order, run side by side; raises the first WowError that one raises.
+
+    Threads that are not waited for at exit: Ctrl-C ends a program while an endpoint is silent.
+    """
+    done: SimpleQueue[tuple[int, T | WowError | None]] = SimpleQueue()
+
+    def run(place: int, task: Callable[[], T]) -> None:
+        result: T | WowError | None = None
+        try:
+            result = task()
+        except WowError as problem:
+            result = problem
+        finally:
+            done.put((place, result))
+
+    for place, task in enumerate(tasks):
+        threading.Thread(target=run, args=(place, task), daemon=True).start()
+    found: dict[int, T] = {}
+    while len(found) < len(tasks):
+        place, result = done.get()
+        if isinstance(result, WowError):
+            raise result
+        assert result is not None, "its traceback has been printed"
+        found[place] = result
+    return [found[place] for place in range(len(tasks))]
+
+
+@cache
+def prompt_file(name: str) -> str:
+    """The text of a prompt in the folder `prompts`."""
+    return (resources.files("wow.refine") / "prompts" / f"{name}.txt").read_text().strip()
+
+
+def whole_number(answer: Mapping[str, object], key: str, low: int, high: int) -> int:
+    """The whole number of that name. Raises ValueError where it is none from low to high."""
+    value = answer.get(key)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f'"{key}" is a whole number from {low} to {high}')
+    return value
+
+
+def words(answer: Mapping[str, object], key: str) -> str:
+    """The text of that name. Raises ValueError where it is none."""
+    value = answer.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f'"{key}" is a text')
+    return value

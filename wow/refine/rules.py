@@ -1,0 +1,87 @@
+"""When the loop goes on and when it stops: what it may spend, and what is good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wow.refine.contract import Attempt, Round
+from wow.types import WowError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent. samples: videos. rounds, seconds, tokens: None without a limit.
+
+    A round is not begun when, by the dearest round so far, it would not end within the seconds and tokens.
+    """
+
+    samples: int = 8
+    rounds: int | None = None
+    seconds: float | None = None
+    tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = [limit for limit in (self.samples, self.rounds, self.seconds, self.tokens) if limit is not None]
+        if min(limits) <= 0:
+            raise WowError(f"every limit is above 0, not {min(limits):g}: one video is --max-samples 1")
+
+    def exhausted(self, rounds: Sequence[Round]) -> str | None:
+        """What there is no more of; None while a round can be paid for."""
+        spent, seconds = len(attempts_of(rounds)), [sum(past.seconds.values()) for past in rounds]
+        tokens = [past.tokens for past in rounds]
+        if spent >= self.samples:
+            return f"{spent} of {self.samples} videos are imagined"
+        if self.rounds is not None and len(rounds) >= self.rounds:
+            return f"{len(rounds)} of {self.rounds} rounds are over"
+        if self.seconds is not None and sum(seconds) + max(seconds, default=0.0) > self.seconds:
+            return f"a further round would not end within {self.seconds:g} seconds"
+        if self.tokens is not None and sum(tokens) + max(tokens, default=0) > self.tokens:
+            return f"a further round would take more than {self.tokens} tokens"
+        return None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the search goes. candidates: videos of a round. seed: of the first video; the others follow.
+
+    confident: the probability of success that is enough; above 1, never. patience: rounds without a better video after
+    which it stops. expand: let the refiner write the first prompt too, instead of beginning with the goal itself.
+    """
+
+    budget: Budget = Budget()
+    candidates: int = 2
+    seed: int = 0
+    confident: float = 0.9
+    patience: int = 4
+    expand: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.candidates, self.patience) < 1 or self.confident <= 0:
+            raise WowError("--candidates and --patience are at least 1, --confident is above 0")
+
+    def stop(self, rounds: Sequence[Round]) -> str | None:
+        """Why the search is over; None while it is not."""
+        history = attempts_of(rounds)
+        if history:
+            best = best_of(history)
+            if best.verdict.completed and best.verdict.success_probability >= self.confident:
+                return f"completed with confidence {best.verdict.success_probability:.2f}"
+            if len(rounds) - 1 - best.round >= self.patience:
+                return f"nothing better in {self.patience} rounds"
+        return self.budget.exhausted(rounds)
+
+    def seeds(self, rounds: Sequence[Round]) -> range:
+        """The seeds of the next round: never one twice, and never more videos than the budget has left."""
+        done = len(attempts_of(rounds))
+        return range(self.seed + done, self.seed + min(done + self.candidates, self.budget.samples))
+
+
+def attempts_of(rounds: Sequence[Round]) -> list[Attempt]:
+    """All attempts, oldest first."""
+    return [attempt for past in rounds for attempt in past.attempts]
+
+
+def best_of(history: Sequence[Attempt]) -> Attempt:
+    """The best attempt seen; of equals the first."""
+    return max(history, key=lambda attempt: attempt.worth)
