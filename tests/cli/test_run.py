@@ -127,6 +127,11 @@ def test_an_episode_leaves_its_film_its_plans_and_its_numbers(
 
 
 @pytest.mark.slow
+def children(process: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 def test_a_killed_evaluation_goes_on_and_equals_an_undisturbed_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,8 +143,13 @@ def test_a_killed_evaluation_goes_on_and_equals_an_undisturbed_one(
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and not (ledger.exists() and ledger.read_text().count("\n") >= 2):
         time.sleep(0.02)
+    workers = children(child.pid)
+    assert workers
     child.send_signal(signal.SIGKILL)
     child.wait()
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline, "its workers end with it"
+        time.sleep(0.02)
     finished = ledger.read_text().count("\n")
     assert 2 <= finished < 6
     ledger.write_text(ledger.read_text() + '{"batch": 5, "rec')  # what a kill in the middle of a line leaves

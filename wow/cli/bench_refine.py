@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
 from wow.cli.imagine import Sampling
 from wow.cli.options import MakesFolder, Seeded, Summary
+from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
 from wow.cli.refine import imaginer, team_of
 from wow.cli.strategies import Workplace, check_strategies
@@ -118,7 +119,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
             for number, (task, seed) in jobs.items():
                 yield number, compare(self, task, seed)
             return
-        with ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
             try:
                 running = {pool.submit(compare, self, task, seed): number for number, (task, seed) in jobs.items()}
                 for future in as_completed(running):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from wow.cli.options import MakesFolder, Seeded, Summary
+from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
 from wow.types import Embodiment, Episode, WowError
 
@@ -179,6 +180,7 @@ _recorders: list[Recorder] = []  # of a worker process: the one that `_prepare` 
 
 
 def _prepare(recorder: Callable[[RecordingOptions], Recorder], options: RecordingOptions) -> None:
+    end_with_parent()
     _recorders.append(recorder(options))
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, load_agent
 from wow.cli.options import Summary
+from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
 from wow.types import WowError
 
@@ -181,7 +182,7 @@ def _finished(
         return
     context = multiprocessing.get_context("spawn")
     waiting: Iterable[tuple[int, tuple[str, int]]] = iter(jobs.items())
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, end_with_parent) as pool:
         try:
             running: dict[Future[Finished], int] = {}
             while True:
