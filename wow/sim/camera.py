@@ -46,16 +46,25 @@ class Stick:
 class SceneCamera:
     """Square pictures of one model, `size` pixels wide. It holds a GL context: one per process.
 
-    views: by name, a free view point or the name of a camera of the model. visible: the groups of geoms to draw.
+    views: by name, a free view point or the name of a camera of the model. visible, markers: the groups of geoms and of
+    sites to draw.
     """
 
-    def __init__(self, model: Any, size: int, views: Mapping[str, ViewPoint | str], visible: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        size: int,
+        views: Mapping[str, ViewPoint | str],
+        visible: Sequence[int],
+        markers: Sequence[int] = (),
+    ) -> None:
         self.size = size
         self._views = views
         self._option = mujoco.MjvOption()
         self._option.geomgroup[:] = 0
         self._option.geomgroup[list(visible)] = 1
         self._option.sitegroup[:] = 0
+        self._option.sitegroup[list(markers)] = 1
         model.vis.quality.offsamples = 0
         self._renderer: Any = mujoco.Renderer(model, size, size)
         # Freed at interpreter exit, the GL context would complain on stderr.

@@ -6,7 +6,6 @@ Yu et al. 2019, "Meta-World"; simulator by Farama.
 
 from __future__ import annotations
 
-import atexit
 import os
 import warnings
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
 from metaworld.policies import ENV_POLICY_MAP
 from numpy.typing import NDArray
 
+from wow.sim.camera import SceneCamera, ViewPoint
 from wow.sim.language import find_task
 from wow.types import UInt8
 
@@ -38,16 +38,6 @@ _ENVIRONMENTS: dict[str, Any] = dict(ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE)
 _EXPERTS: dict[str, Any] = dict(ENV_POLICY_MAP)
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ViewPoint:
-    """A free camera. lookat [m], distance [m], azimuth and elevation [degrees]."""
-
-    lookat: tuple[float, float, float]
-    distance: float
-    azimuth: float
-    elevation: float
 
 
 VIEW_POINTS: dict[str, ViewPoint | str] = {
@@ -119,8 +109,7 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         )
         self.model: Any = self._env.model
         self.data: Any = self._env.data
-        self.model.vis.quality.offsamples = 0
-        self._renderer: Any = None
+        self._camera: SceneCamera | None = None
         self._state: Array = np.zeros(39)
         self._segment_of_geom = _segments(self.model)
 
@@ -151,10 +140,10 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         return self.picture(self.cameras[0] if self.cameras else "front")
 
     def close(self) -> None:
-        """Frees the renderer. The environment cannot be rendered afterwards."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        """Frees the camera. The environment cannot be rendered afterwards."""
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
 
     # ---- beyond Gymnasium ----
 
@@ -175,34 +164,15 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
 
     def picture(self, camera: str = "front") -> UInt8:
         """What `camera` sees, uint8 [H, W, 3]."""
-        renderer = self._ready(camera)
-        return np.array(renderer.render(), dtype=np.uint8)
+        return self._scene_camera().picture(self.data, camera)
 
     def segmentation(self, camera: str = "front") -> UInt8:
         """What each pixel shows, uint8 [H, W] of indices into `SEGMENTS`."""
-        renderer = self._ready(camera)
-        renderer.enable_segmentation_rendering()
-        identity = np.array(renderer.render())
-        renderer.disable_segmentation_rendering()
-        is_geom = identity[..., 1] == mujoco.mjtObj.mjOBJ_GEOM
-        return np.where(is_geom, self._segment_of_geom[np.where(is_geom, identity[..., 0], 0)], 0).astype(np.uint8)
+        return self._scene_camera().segmentation(self.data, camera, self._segment_of_geom)
 
     def pixels(self, points: Array, camera: str = "front") -> Array:
         """Where world points [N, 3] appear: float [N, 2] of (column, row) in pixels, possibly outside the picture."""
-        self._ready(camera)
-        # MuJoCo keeps a stereo pair; the picture is taken from the point between the two eyes.
-        eye, other = self._renderer.scene.camera
-        centre = (np.array(eye.pos) + np.array(other.pos)) / 2.0
-        forward, up = np.array(eye.forward), np.array(eye.up)
-        right = np.cross(forward, up)
-        offset = np.asarray(points, dtype=np.float64) - centre
-        depth = offset @ forward
-        half = (eye.frustum_top - eye.frustum_bottom) / 2.0 / eye.frustum_near
-        scale = self.size / 2.0 / half
-        return np.stack(
-            [self.size / 2.0 + scale * (offset @ right) / depth, self.size / 2.0 - scale * (offset @ up) / depth],
-            axis=-1,
-        )
+        return self._scene_camera().pixels(self.data, points, camera)
 
     def truth(self) -> SceneTruth:
         """What the simulator knows now."""
@@ -257,23 +227,10 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
 
     # ---- inside ----
 
-    def _ready(self, camera: str) -> Any:
-        if self._renderer is None:
-            self._renderer = mujoco.Renderer(self.model, self.size, self.size)
-            # Freed at interpreter exit, the GL context would complain on stderr.
-            atexit.register(self.close)
-        view = VIEW_POINTS[camera]
-        if isinstance(view, str):
-            self._renderer.update_scene(self.data, view)
-        else:
-            free = mujoco.MjvCamera()
-            free.type = mujoco.mjtCamera.mjCAMERA_FREE
-            free.lookat[:] = view.lookat
-            free.distance, free.azimuth, free.elevation = view.distance, view.azimuth, view.elevation
-            self._renderer.update_scene(self.data, free)
-        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
-        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
-        return self._renderer
+    def _scene_camera(self) -> SceneCamera:
+        if self._camera is None:
+            self._camera = SceneCamera(self.model, self.size, VIEW_POINTS, visible=(0, 1, 2), markers=(0, 1, 2))
+        return self._camera
 
     def _initial_model(self) -> dict[str, NDArray[Any]]:
         if not hasattr(self, "_fresh_model"):
