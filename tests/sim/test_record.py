@@ -9,7 +9,7 @@ import pytest
 
 from wow.sim.metaworld import MetaWorld
 from wow.sim.plan import jobs, named_tasks, siblings
-from wow.sim.record import Job, RecordingOptions, record
+from wow.sim.record import Job, RecordingOptions, record, transitions
 from wow.types import Episode, WowError
 
 OPTIONS = RecordingOptions(size=48, segmentation=True)
@@ -55,6 +55,12 @@ def test_actions_add_up_to_how_far_the_target_moved(environment: MetaWorld, epis
     for action in episode.signals["sim.raw_actions"][:-1].reshape(-1, 4).astype(np.float64):
         environment.advance(action)
     assert np.allclose(episode.actions[:, :3].sum(axis=0), environment.target - start, atol=1e-5)
+
+
+def test_the_gripper_s_command_is_the_mean_of_its_transition() -> None:
+    targets, raw = np.zeros((3, 3)), np.zeros((9, 4))
+    raw[:, 3] = [-1, -1, -1, 1, 1, 1, 1, 1, -1]
+    assert np.allclose(transitions(targets, raw, 4)[:, 6], [0.75, 0.0]), "the ninth leads out of the last frame"
 
 
 def test_actions_keep_the_card(episode: Episode) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wow.sim.job import RecordingOptions
 from wow.sim.metaworld import MetaWorld, expert
-from wow.sim.record import sawyer_card
+from wow.sim.record import sawyer_card, transitions
 from wow.types import Actions, Video
 
 Array = NDArray[np.float64]
@@ -30,19 +30,16 @@ class Foresight:
 
 
 def foresee(environment: MetaWorld, options: RecordingOptions, pictures: bool = True) -> Foresight:
-    """What the expert would do in the scene as it stands, for as long as a recording is; the scene stays as it is.
-
-    The gripper's command is the mean over a transition, which tells when within it the gripper was opened or closed.
-    """
+    """What the expert would do in the scene as it stands, for as long as a recording is; the scene stays as it is."""
     before = environment.save()
     scripted = expert(environment.task.name)
     camera = options.cameras[0]
     frames = [environment.picture(camera)]
-    targets, efforts = [environment.target], []
+    targets, raw = [environment.target], []
     success_step = -1
     for step in range(options.max_steps):
         action = np.clip(np.asarray(scripted.get_action(environment.state), dtype=np.float64), -1.0, 1.0)
-        efforts.append(action[3])
+        raw.append(action)
         if environment.advance(action)["success"] and success_step < 0:
             success_step = step
         if (step + 1) % options.stride == 0:
@@ -51,15 +48,9 @@ def foresee(environment: MetaWorld, options: RecordingOptions, pictures: bool = 
             if success_step >= 0 and step - success_step >= _HOLD:
                 break
     environment.restore(before)
+    values = transitions(np.array(targets), np.array(raw), options.stride)
     return Foresight(
         video=Video(np.stack(frames), options.fps),
-        actions=Actions(_values(targets, efforts, options.stride), sawyer_card(options), seconds=1.0 / options.fps),
+        actions=Actions(values, sawyer_card(options), seconds=1.0 / options.fps),
         success=success_step >= 0,
     )
-
-
-def _values(targets: list[Array], efforts: list[float], stride: int) -> NDArray[np.float32]:
-    values = np.zeros((len(targets) - 1, 7), dtype=np.float32)
-    values[:, :3] = np.diff(targets, axis=0)
-    values[:, 6] = (1.0 - np.reshape(efforts[: len(values) * stride], (-1, stride)).mean(axis=1)) / 2.0
-    return values

@@ -182,6 +182,19 @@ def _perturbed(scripted: Any, generator: np.random.Generator) -> Policy:
     return act
 
 
+def transitions(targets: Array, raw: Array, stride: int) -> NDArray[np.float32]:
+    """Actions by the card [T, 7] from the hand's targets in T+1 stored frames [m] and the raw actions between them.
+
+    The gripper's command is the mean of its transition, which tells when within it the gripper was opened or closed.
+    """
+    count = len(targets) - 1
+    actions = np.zeros((count, 7), dtype=np.float32)
+    actions[:, :3] = np.diff(targets, axis=0)
+    efforts = raw[: count * stride, 3].reshape(count, stride).mean(axis=1)
+    actions[:, 6] = (1.0 - efforts) / 2.0
+    return actions
+
+
 def _episode(
     job: Job,
     options: RecordingOptions,
@@ -196,8 +209,7 @@ def _episode(
     stepped = np.zeros((frames, options.stride, 4), dtype=np.float32)
     stepped[: frames - 1] = raw[: (frames - 1) * options.stride].reshape(frames - 1, options.stride, 4)
     actions = np.zeros((frames, 7), dtype=np.float32)
-    actions[: frames - 1, :3] = np.diff(targets, axis=0)
-    actions[: frames - 1, 6] = (1.0 - np.clip(stepped[: frames - 1, :, 3], -1, 1).mean(axis=1)) / 2.0
+    actions[: frames - 1] = transitions(targets, raw, options.stride)
     actions[frames - 1, 6] = actions[frames - 2, 6] if frames > 1 else 1.0
     positions = np.stack([np.concatenate([t.gripper, [t.opening], t.objects[:, :3].ravel(), t.goal]) for t in truths])
     pixels = np.stack([row.pixels for row in rows]).astype(np.float32)
