@@ -104,7 +104,7 @@ def test_every_degree_of_freedom_moves_and_keeps_the_card(lifted: Episode, wande
     assert (wandered.actions[:, :3].std(axis=0) > 0.003).all()
     assert (wandered.actions[:, 3:6].std(axis=0) > 0.01).all()
     assert {0.0, 1.0} <= set(wandered.actions[:, 6])
-    raw = wandered.signals["sim.raw_actions"].reshape(len(wandered), OPTIONS.stride, 7)
+    raw = wandered.signals["sim.raw_actions"].reshape(len(wandered), SPARSE.stride, 7)
     assert np.allclose(wandered.actions[:-1, 6], (1.0 - raw[:-1, :, 6].mean(axis=1)) / 2.0), "a transition's mean"
     turned = wandered.states[:, 3:7]
     assert np.abs(np.diff(turned, axis=0)).max() < 0.5, "quaternions do not jump to their negative"
