@@ -98,6 +98,16 @@ class Embodiment:
     statistics: Mapping[str, Statistics] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
+    @property
+    def adds_up(self) -> NDArray[np.bool_]:
+        """Which dimensions of the action add up over time [D]: the changes of a delta card, in metres or radians."""
+        return np.array([self.action_kind == "delta" and dimension.unit in ("m", "rad") for dimension in self.action])
+
+    @property
+    def gripper_place(self) -> int | None:
+        """Which dimension of the action commands the gripper; None where none does."""
+        return next((place for place, dimension in enumerate(self.action) if "grip" in dimension.name), None)
+
 
 @dataclass(frozen=True)
 class Actions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from wow.bench.inverse import (
     RECORDED,
     WHOLE,
     ZERO,
-    adds_up,
     consecutive_clips,
     errors,
     inverse_tables,
@@ -22,6 +20,7 @@ from wow.bench.inverse import (
     together,
     whole_clip,
 )
+from wow.bench.samples import merged_actions
 from wow.types import Actions, Dimension, Embodiment, Episode, Video
 
 CARD = Embodiment(
@@ -48,9 +47,7 @@ def episode(length: int = 40) -> Episode:
 def oracle(truth: Episode, error: np.ndarray | None = None, deviation: float = 0.01):
     def reads(video: Video, paced: bool) -> Actions:
         rows = video.frames[:, 0, 0, 0].astype(int)
-        pieces = [truth.actions[a:b].astype(np.float64) for a, b in pairwise(rows)]
-        values = np.stack([np.where(adds_up(CARD), piece.sum(0), piece.mean(0)) for piece in pieces])
-        values = values + (0.0 if error is None else error)
+        values = merged_actions(truth.actions, rows, CARD) + (0.0 if error is None else error)
         return Actions(values.astype(np.float32), CARD, None, np.full(values.shape, deviation, np.float32))
 
     return reads
@@ -73,7 +70,7 @@ def test_clips_cover_every_transition_once() -> None:
     truth = episode(40)
     pieces = list(consecutive_clips(truth, 17))
     assert np.array_equal(np.concatenate([clip.actions for clip in pieces]), truth.actions[:-1])
-    (whole,) = whole_clip(truth, 17, adds_up(CARD))
+    (whole,) = whole_clip(truth, 17)
     moved = truth.actions[:-1, :6].sum(axis=0)
     assert np.allclose(whole.actions[:, :6].sum(axis=0), moved, atol=1e-5) and whole.spans.sum() == 39
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wow.imagine.actions import between_frames, is_summed, scale_of
+from wow.imagine.actions import between_frames, scale_of
 from wow.types import Dimension, Embodiment
 
 CARD = Embodiment(
@@ -38,8 +38,8 @@ def test_a_frame_that_is_held_moves_nothing() -> None:
 
 
 def test_absolute_actions_are_not_summed() -> None:
-    assert not is_summed(ABSOLUTE).any()
-    assert is_summed(CARD).tolist() == [True, True, False]
+    assert not ABSOLUTE.adds_up.any()
+    assert CARD.adds_up.tolist() == [True, True, False]
 
 
 def test_scaled_actions_are_about_one_and_never_divided_by_zero() -> None:

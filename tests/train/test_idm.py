@@ -19,7 +19,7 @@ from wow.models.idm import InverseDynamicsModel
 from wow.train.calibrate import calibrate
 from wow.train.disturb import Disturbance, disturb, paint_again
 from wow.train.idm import IdmObjective, expected_error, prepare_idm, start_from
-from wow.train.idm_data import Source, check_same, gripper_of, moves_of, open_source, truth_of
+from wow.train.idm_data import Source, check_same, moves_of, open_source, truth_of
 from wow.train.idm_run import IdmRun, draw_window, layout_of
 from wow.train.latents import encode_frames
 from wow.train.recipes import CODEC_RECIPES, IDM_RECIPES
@@ -47,7 +47,7 @@ def test_a_source_knows_where_the_hand_and_the_robot_are(source: Source, toy_epi
     assert source.robot is not None and source.robot.shape[1:] == (16, 16)
     seen = episode.signals["sim.segmentation"].mean()
     assert source.robot[: len(episode)].mean() / 255 == pytest.approx(seen, abs=0.01)
-    assert moves_of(episode.embodiment) == (0, 1, 2) and gripper_of(episode.embodiment) == 6
+    assert moves_of(episode.embodiment) == (0, 1, 2) and episode.embodiment.gripper_place == 6
 
 
 def test_the_second_opening_reads_what_the_first_one_kept(toy_data: Path, source: Source) -> None:

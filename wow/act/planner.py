@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.act.arm import Scene
-from wow.types import Actions, Embodiment, UInt8, Video
+from wow.types import Actions, UInt8, Video
 
 Array = NDArray[np.float64]
 
@@ -214,10 +214,5 @@ def in_transitions(actions: Actions, num_transitions: int) -> Actions:
     changes, spans = np.diff(sums[rows], axis=0), np.diff(rows)[:, None]
     # Where the last frame is repeated nothing lies between, and the last command stays.
     means = np.where(spans > 0, changes / np.maximum(spans, 1), values[-1])
-    between = np.where(_adds_up(actions.embodiment), changes, means).astype(np.float32)
+    between = np.where(actions.embodiment.adds_up, changes, means).astype(np.float32)
     return replace(actions, values=between, seconds=None, deviations=None)
-
-
-def _adds_up(card: Embodiment) -> NDArray[np.bool_]:
-    """Which dimensions add up over time: the changes of a delta card, in metres or radians."""
-    return np.array([card.action_kind == "delta" and dimension.unit in ("m", "rad") for dimension in card.action])

@@ -111,7 +111,7 @@ def limits_of(card: Embodiment, seconds: float | None) -> tuple[Array, Array]:
     """
     low = np.array([-np.inf if dim.low is None else dim.low for dim in card.action])
     high = np.array([np.inf if dim.high is None else dim.high for dim in card.action])
-    grows = np.array([card.action_kind == "delta" and dim.unit in ("m", "rad") for dim in card.action])
+    grows = card.adds_up
     if seconds is None:
         return np.where(grows, -np.inf, low), np.where(grows, np.inf, high)
     steps = np.where(grows, max(seconds * card.rate, 1.0), 1.0)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wow.bench.intervals import Estimate, mean
+from wow.bench.samples import clip_rows, merged_actions
 from wow.bench.tables import Row, Table, grouped
 from wow.data import Dataset
 from wow.types import Actions, Embodiment, Episode, Float32, Video
@@ -87,25 +87,20 @@ def consecutive_clips(episode: Episode, num_frames: int) -> Iterator[Clip]:
         yield Clip(_views(episode, rows, 1.0), episode.actions[rows[:-1]], True, np.diff(rows)[:, None])
 
 
-def whole_clip(episode: Episode, num_frames: int, adds_up: NDArray[np.bool_]) -> Iterator[Clip]:
-    """The whole episode in `num_frames` frames at a pace that nobody is told, as a world model imagines it.
-
-    adds_up [D]: which dimensions are changes; they are summed between two frames, of the others it is the mean.
-    """
-    every = max(1.0, (len(episode) - 1) / (num_frames - 1))
-    rows = np.unique(np.minimum(np.round(every * np.arange(num_frames)), len(episode) - 1).astype(np.int64))
-    if len(rows) < 2:
-        return
-    pieces = [episode.actions[a:b].astype(np.float64) for a, b in pairwise(rows)]
-    actions = np.stack([np.where(adds_up, piece.sum(axis=0), piece.mean(axis=0)) for piece in pieces])
-    yield Clip(_views(episode, rows, every), actions.astype(np.float32), False, np.diff(rows)[:, None])
+def whole_clip(episode: Episode, num_frames: int) -> Iterator[Clip]:
+    """The whole episode in `num_frames` frames at a pace that nobody is told, as a world model imagines it."""
+    rows, every = clip_rows(len(episode), num_frames)
+    rows = np.unique(rows)
+    if len(rows) > 1:
+        actions = merged_actions(episode.actions, rows, episode.embodiment)
+        yield Clip(_views(episode, rows, every), actions, False, np.diff(rows)[:, None])
 
 
 def mean_motion(training: Dataset) -> Float32:
     """The mean action [D] of a dataset; its gripper's command is the more frequent one."""
     actions = np.concatenate([training.episode(number).actions[:-1] for number in range(len(training))])
     typical = actions.mean(axis=0)
-    grip = gripper_of(training.embodiment)
+    grip = training.embodiment.gripper_place
     if grip is not None:
         middle = _middle(training.embodiment, grip)
         side = actions[:, grip] > middle
@@ -126,7 +121,7 @@ def measure(
         card = episode.embodiment
         kinds = {
             RECORDED: list(consecutive_clips(episode, num_frames)),
-            WHOLE: list(whole_clip(episode, num_frames, adds_up(card))),
+            WHOLE: list(whole_clip(episode, num_frames)),
         }
         for kind, clips in kinds.items():
             truth = np.concatenate([clip.actions for clip in clips])
@@ -134,7 +129,7 @@ def measure(
                 records += _of_system(system, reads, kind, name, clips, truth, card)
             spans = np.concatenate([clip.spans for clip in clips])
             for system, one in ((ZERO, _still(typical, card)), (MEAN, typical)):
-                values = np.where(adds_up(card), one * spans, one).astype(np.float32)
+                values = np.where(card.adds_up, one * spans, one).astype(np.float32)
                 records.append(errors(system, "none", kind, name, Actions(values, card), truth))
         on_done(number + 1, len(episodes))
     return records
@@ -145,7 +140,7 @@ def errors(system: str, view: str, clips: str, episode: str, said: Actions, trut
     card = said.embodiment
     off = said.values.astype(np.float64) - truth
     moves, turns = (_columns(card, unit) for unit in ("m", "rad"))
-    grip = gripper_of(card)
+    grip = card.gripper_place
     covered = None
     if said.deviations is not None:
         known = said.deviations > 0
@@ -201,16 +196,6 @@ def inverse_tables(records: Sequence[InverseRecord]) -> list[Table]:
     ]
 
 
-def adds_up(card: Embodiment) -> NDArray[np.bool_]:
-    """Which dimensions add up over time: the changes of a delta card, in metres or radians."""
-    return np.array([card.action_kind == "delta" and dimension.unit in ("m", "rad") for dimension in card.action])
-
-
-def gripper_of(card: Embodiment) -> int | None:
-    """The dimension that commands the gripper; None where there is none."""
-    return next((place for place, dimension in enumerate(card.action) if "grip" in dimension.name), None)
-
-
 # ---- inside ----
 
 
@@ -238,7 +223,7 @@ def _views(episode: Episode, rows: NDArray[np.int64], every: float) -> dict[str,
 
 
 def _still(typical: Float32, card: Embodiment) -> Float32:
-    return np.where(adds_up(card), 0.0, typical).astype(np.float32)
+    return np.where(card.adds_up, 0.0, typical).astype(np.float32)
 
 
 def _columns(card: Embodiment, unit: str) -> list[int]:

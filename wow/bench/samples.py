@@ -80,11 +80,9 @@ def merged_actions(actions: Float32, rows: NDArray[np.int64], embodiment: Embodi
 
     Small rotations add up as vectors. Between a frame and itself nothing changes.
     """
-    moves = np.array([dimension.unit in ("m", "rad") for dimension in embodiment.action])
-    sums_up = moves & (embodiment.action_kind == "delta")
     merged = np.zeros((len(rows) - 1, actions.shape[1]), dtype=np.float32)
     for index, (start, stop) in enumerate(pairwise(rows)):
-        merged[index] = np.where(sums_up, actions[start:stop].sum(axis=0), actions[max(stop - 1, 0)])
+        merged[index] = np.where(embodiment.adds_up, actions[start:stop].sum(axis=0), actions[max(stop - 1, 0)])
     return merged
 
 

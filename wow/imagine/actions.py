@@ -37,11 +37,6 @@ class ActionScale:
         return actions
 
 
-def is_summed(embodiment: Embodiment) -> NDArray[np.bool_]:
-    """Which dimensions add up over time [D]: the changes of a delta card, in metres or radians."""
-    return np.array([embodiment.action_kind == "delta" and dim.unit in ("m", "rad") for dim in embodiment.action])
-
-
 def between_frames(actions: Array, rows: NDArray[np.int64], embodiment: Embodiment) -> Float32:
     """Actions [T, D] between T+1 frames that are `rows` of an episode recorded with one action per frame.
 
@@ -51,7 +46,7 @@ def between_frames(actions: Array, rows: NDArray[np.int64], embodiment: Embodime
     offsets = rows - rows[0]
     changes = sums[offsets[1:]] - sums[offsets[:-1]]
     held = actions[np.maximum(rows[1:] - 1, rows[0])]
-    between: Float32 = np.where(is_summed(embodiment), changes, held).astype(np.float32)
+    between: Float32 = np.where(embodiment.adds_up, changes, held).astype(np.float32)
     return between
 
 
@@ -60,7 +55,7 @@ def scale_of(actions: Array, embodiment: Embodiment, steps: float = 4.0) -> Acti
 
     From the 1 % and 99 % quantiles; how far a clip gets is taken to be `steps` recorded steps at full speed.
     """
-    summed = is_summed(embodiment)
+    summed = embodiment.adds_up
     low, high = np.quantile(actions, 0.01, axis=0), np.quantile(actions, 0.99, axis=0)
     centre = np.where(summed, 0.0, (low + high) / 2.0)
     spread = np.where(summed, np.maximum(np.abs(low), np.abs(high)) * steps, (high - low) / 2.0)

@@ -19,7 +19,7 @@ from wow.models.codec import Codec
 from wow.models.idm import InverseDynamicsModel, Prediction
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again
-from wow.train.idm_data import Source, check_same, gripper_of, moves_of, scale_of_truths, truth_of
+from wow.train.idm_data import Source, check_same, moves_of, scale_of_truths, truth_of
 from wow.train.idm_run import IdmRun, IdmWindow, draw_window, layout_of
 from wow.train.precision import half_where_fast, has_fast_half
 from wow.types import UInt8, WowError
@@ -186,7 +186,7 @@ class IdmObjective:
         numbers: dict[str, Tensor] = {}
         if moves := moves_of(card):
             numbers["step_mm"] = 1000 * off[..., list(moves)].mean()
-        if (grip := gripper_of(card)) is not None:
+        if (grip := card.gripper_place) is not None:
             numbers["gripper"] = off[..., grip].mean()
         if self.run.model.absolute:
             numbers["place_mm"] = 1000 * (said.place[..., :3] - batch.places[..., :3]).abs().nanmean()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from wow.data import Dataset, open_dataset
 from wow.data.dataset import as_vectors
-from wow.imagine.actions import between_frames, is_summed
+from wow.imagine.actions import between_frames
 from wow.models.codec import Codec
 from wow.models.fit import fit_frames
 from wow.models.idm import PATCH, PLACES, Scale
@@ -67,15 +67,9 @@ class Truth:
 
 def moves_of(card: Embodiment) -> tuple[int, ...]:
     """The three dimensions that move the hand; none where the card has no three changes in metres."""
-    summed = is_summed(card)
+    summed = card.adds_up
     found = tuple(place for place, dim in enumerate(card.action) if summed[place] and dim.unit == "m")[:3]
     return found if len(found) == 3 else ()
-
-
-def gripper_of(card: Embodiment) -> int | None:
-    """The dimension that commands the gripper."""
-    named = (place for place, dim in enumerate(card.action) if "grip" in dim.name)
-    return next(named, None)
 
 
 def open_source(
@@ -137,7 +131,7 @@ def truth_of(source: Source, rows: NDArray[np.int64], first: int) -> Truth:
     card = source.clips.embodiment
     actions = between_frames(source.clips.actions, rows, card)
     events = np.zeros(len(actions), np.int64)
-    if (grip := gripper_of(card)) is not None:
+    if (grip := card.gripper_place) is not None:
         before = source.clips.actions[max(int(rows[0]) - 1, first), grip]
         change = np.diff(actions[:, grip], prepend=before)
         low, high = card.action[grip].low, card.action[grip].high
@@ -149,7 +143,7 @@ def truth_of(source: Source, rows: NDArray[np.int64], first: int) -> Truth:
 def scale_of_truths(truths: Sequence[Truth], card: Embodiment) -> tuple[Scale, Scale]:
     """Scales of actions and places: changes about 0 by their root mean square, the rest by mean and deviation."""
     actions = np.concatenate([truth.actions for truth in truths]).astype(np.float64)
-    summed = is_summed(card)
+    summed = card.adds_up
     centre = np.where(summed, 0.0, actions.mean(axis=0))
     spread = np.sqrt(np.mean((actions - centre) ** 2, axis=0))
     spread = np.where(spread < 1e-6, 0.0, spread)

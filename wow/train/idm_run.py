@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wow.act.reading import Layout
 from wow.models.idm import IdmConfig
 from wow.train.disturb import Disturbance
-from wow.train.idm_data import Source, gripper_of, moves_of
+from wow.train.idm_data import Source, moves_of
 from wow.train.loop import TrainConfig
 from wow.types import WowError
 
@@ -98,4 +98,4 @@ def layout_of(run: IdmRun, source: Source) -> Layout:
     """Which numbers of the source's actions are what, and the paces that are trained for."""
     clips = source.clips
     card = clips.embodiment
-    return Layout(moves_of(card), gripper_of(card), 1.0 / clips.fps, run.longest_stride / clips.fps)
+    return Layout(moves_of(card), card.gripper_place, 1.0 / clips.fps, run.longest_stride / clips.fps)
