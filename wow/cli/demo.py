@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings
-from wow.cli.film import LINGER, Film, joined, write_plans
-from wow.cli.imagine import Sampling
+from wow.cli.film import filmed, joined, write_plans
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip, write_videos
-from wow.cli.progress import Progress
+from wow.cli.sampling import Sampling
 
 if TYPE_CHECKING:
-    from wow.sim.arm import MetaWorldArm
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +45,11 @@ class Demo(Sampling, MakesFolder, Seeded):
         from wow.sim.language import find_task
 
         began = time.perf_counter()
-        settings = EpisodeSettings(
-            model=self.model,
-            num_frames=self.num_frames,
-            num_inference_steps=self.num_inference_steps,
-            num_planning_steps=self.num_planning_steps,
-            guidance_scale=self.guidance_scale,
-            fps=self.fps,
-        )
-        runner, task, film = EpisodeRunner(settings), find_task(self.task), Film()
+        settings = EpisodeSettings(model=self.model, **self.sampling())
+        runner, task = EpisodeRunner(settings), find_task(self.task)
         loaded = time.perf_counter()
         expert = foresee(runner.reset(task.name, self.seed).environment, RecordingOptions(size=runner.size))
-        with Progress("run", total=settings.budget, unit="control steps") as progress:
-
-            def on_step(arm: MetaWorldArm, done: int) -> None:
-                film.look(arm, done)
-                progress.update(done)
-
-            outcome = runner.run(task.name, self.seed, None, LINGER, on_step)
+        outcome, film = filmed(runner, task.name, self.seed)
         runner.close()
         plans = [leg.plan for leg in outcome.legs]
         imagined = [plan.video for plan in plans if plan.video is not None]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.cli.refine import SearchSettings, imaginer, searcher
+from wow.cli.sampling import Sampling
 from wow.types import Actions, UInt8, Video, WowError
 
 if TYPE_CHECKING:
@@ -26,14 +27,13 @@ PICTURE_SIZE = 128
 OnStep = Callable[["MetaWorldArm", int], None]
 
 
-@dataclass(frozen=True)
-class EpisodeSettings:
+@dataclass(frozen=True, kw_only=True)
+class EpisodeSettings(Sampling):
     """How an episode is planned and executed; the same settings and seed give the same outcome on the same machine.
 
     plan_from: up to which stage the truth is put in; "policy" executes the world model's own plan without reading it.
     replan_every: transitions executed of each plan; None for the whole of one. refine: search for each imagined clip
-    instead of drawing it; None not to. fps: the pace that the world model is told, None to let it choose. unknown_pace:
-    do not tell the controller the pace even where it is known.
+    instead of drawing it; None not to. unknown_pace: do not tell the controller the pace even where it is known.
     """
 
     model: str = "wow-mini"
@@ -44,11 +44,6 @@ class EpisodeSettings:
     budget: int = 500
     unknown_pace: bool = False
     refine: SearchSettings | None = None
-    num_frames: int = 17
-    num_inference_steps: int = 4
-    num_planning_steps: int = 1
-    guidance_scale: float = 1.0
-    fps: float | None = None
 
 
 class EpisodeRunner:
@@ -144,10 +139,9 @@ def load_agent(settings: EpisodeSettings) -> Agent | None:
 
 def imagining_planner(agent: Agent, settings: EpisodeSettings, instruction: str, seed: int) -> ImaginingPlanner:
     """Plans by imagining that an instruction is followed. seed: of the first candidate."""
-    from wow.assembly import ImaginingPlanner, SamplingOptions
+    from wow.assembly import ImaginingPlanner
 
-    options = SamplingOptions(settings.num_inference_steps, settings.num_planning_steps, settings.guidance_scale)
-    draw = imaginer(agent, settings.num_frames, options, settings.fps)
+    draw = imaginer(agent, settings.num_frames, settings.options(), settings.fps)
     search = None if settings.refine is None else searcher(agent, settings.refine, draw, instruction)
 
     def imagine(picture: UInt8, seeds: Sequence[int]) -> list[Video]:
@@ -163,10 +157,9 @@ def imagining_planner(agent: Agent, settings: EpisodeSettings, instruction: str,
 
 def policy_planner(agent: Agent, settings: EpisodeSettings, instruction: str, seed: int) -> PolicyPlanner:
     """Executes the world model's own plan. seed: of the first one."""
-    from wow.assembly import PolicyPlanner, SamplingOptions
+    from wow.assembly import PolicyPlanner
 
-    options = SamplingOptions(settings.num_inference_steps, settings.num_planning_steps, settings.guidance_scale)
-    frames, fps = settings.num_frames, settings.fps
+    options, frames, fps = settings.options(), settings.num_frames, settings.fps
 
     def plan(picture: UInt8, seed: int) -> Actions:
         return agent.policy(picture, instruction, num_frames=frames, seed=seed, options=options, fps=fps)

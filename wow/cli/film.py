@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wow.cli.progress import Progress
 from wow.types import Actions, UInt8, Video
 
 if TYPE_CHECKING:
-    from wow.assembly import Leg, Plan
+    from wow.assembly import Leg, Outcome, Plan
+    from wow.cli.episode import EpisodeRunner
     from wow.sim.arm import MetaWorldArm
 
 FRAME_EVERY = 4
@@ -45,6 +47,18 @@ class Film:
     def write(self, folder: Path) -> Path:
         """Writes `executed.mp4`."""
         return _write_video(folder / "executed.mp4", self.video())
+
+
+def filmed(runner: EpisodeRunner, task: str, seed: int, instruction: str | None = None) -> tuple[Outcome, Film]:
+    """One episode and its film, with a progress bar. instruction: in place of the task's own."""
+    film = Film()
+    with Progress("run", total=runner.settings.budget, unit="control steps") as progress:
+
+        def on_step(arm: MetaWorldArm, done: int) -> None:
+            film.look(arm, done)
+            progress.update(done)
+
+        return runner.run(task, seed, instruction, LINGER, on_step), film
 
 
 def write_plans(folder: Path, plans: Sequence[Plan]) -> None:

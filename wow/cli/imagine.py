@@ -14,40 +14,11 @@ from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder, parse_wi
 from wow.cli.output import write_json, write_strip, write_videos
 from wow.cli.placement import FoundationSampling
 from wow.cli.progress import Progress
+from wow.cli.sampling import Sampling
 from wow.types import Video, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import MiniWorldModel, Request, SamplingOptions
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How clips are drawn."""
-
-    num_frames: int = 17
-    """Frames of the video, the given one included."""
-    num_inference_steps: int = 4
-    """Steps from noise to video: more is slower and sharper."""
-    num_planning_steps: int = 1
-    """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one."""
-    guidance_scale: float = 1.0
-    """How much the instruction is exaggerated; 1 is not at all."""
-    fps: float | None = None
-    """Frames per second of robot time; the model chooses when none is given."""
-
-    def options(self) -> SamplingOptions:
-        """The sampler's part of it. Raises WowError for numbers that cannot work."""
-        from wow.assembly import SamplingOptions
-
-        if not 1 <= self.num_inference_steps <= 1000:
-            raise WowError(f"--num-inference-steps is 1 to 1000, not {self.num_inference_steps}: 4 is the default")
-        if not 1 <= self.num_planning_steps <= 1000:
-            raise WowError(f"--num-planning-steps is 1 to 1000, not {self.num_planning_steps}: 1 is the default")
-        if not 0 <= self.guidance_scale <= 50:
-            raise WowError(f"--guidance-scale is 0 to 50, not {self.guidance_scale:g}: 1 is the default")
-        if self.fps is not None and not 1 <= self.fps <= 1000:
-            raise WowError(f"--fps is 1 to 1000 frames per second, not {self.fps:g}")
-        return SamplingOptions(self.num_inference_steps, self.num_planning_steps, self.guidance_scale)
+    from wow.assembly import MiniWorldModel, Request
 
 
 @dataclass(frozen=True, kw_only=True)

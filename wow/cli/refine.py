@@ -7,16 +7,16 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
-from wow.cli.imagine import Sampling
 from wow.cli.options import Command, MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_strip, write_videos
 from wow.cli.progress import Progress
+from wow.cli.sampling import Sampling
 from wow.types import UInt8, Video, WowError
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
 
         search = {"goal": self.instruction, "seed": self.seed, "candidates": self.candidates, "expand": self.expand}
         people = {"critic": self.critic, "refiner": self.refiner, "model_hash": model_hash(self.model)}
-        sampling = {each.name: getattr(self, each.name) for each in fields(Sampling) if each.name != "json"}
-        return {**search, **people, **sampling, "picture": hashlib.sha256(picture.tobytes()).hexdigest()}
+        return {**search, **people, **self.sampling(), "picture": hashlib.sha256(picture.tobytes()).hexdigest()}
 
     def _write(self, search: Search, fitting: str, times: dict[str, float]) -> Summary:
         """The best video, and everything beside it. Returns the summary."""

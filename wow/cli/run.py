@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import tyro
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, PlanFrom, imagining_planner, load_agent
-from wow.cli.film import LINGER, Film, clips, joined, leg_json, write_plans
-from wow.cli.imagine import Sampling
+from wow.cli.film import clips, filmed, joined, leg_json, write_plans
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip
-from wow.cli.progress import Progress
 from wow.cli.refine import SearchSettings
+from wow.cli.sampling import Sampling
 from wow.types import Actions, UInt8, WowError
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wow.assembly import Agent
-    from wow.sim.arm import MetaWorldArm
 
     Array = NDArray[np.float64]
 
@@ -92,11 +90,7 @@ class Run(Sampling, MakesFolder, Seeded):
             budget=self.budget,
             unknown_pace=self.unknown_pace,
             refine=self._search() if self.refine else None,
-            num_frames=self.num_frames,
-            num_inference_steps=self.num_inference_steps,
-            num_planning_steps=self.num_planning_steps,
-            guidance_scale=self.guidance_scale,
-            fps=self.fps,
+            **self.sampling(),
         )
 
     def _search(self) -> SearchSettings:
@@ -161,14 +155,8 @@ class Run(Sampling, MakesFolder, Seeded):
         began = time.perf_counter()
         runner = EpisodeRunner(self.settings)
         loaded = time.perf_counter()
-        task, film = find_task(self.task), Film()
-        with Progress("run", total=self.budget, unit="control steps") as progress:
-
-            def on_step(arm: MetaWorldArm, done: int) -> None:
-                film.look(arm, done)
-                progress.update(done)
-
-            outcome = runner.run(task.name, self.seed, self.instruction, LINGER, on_step)
+        task = find_task(self.task)
+        outcome, film = filmed(runner, task.name, self.seed, self.instruction)
         plans = [leg.plan for leg in outcome.legs]
         summary: Summary = {
             "task": task.name,

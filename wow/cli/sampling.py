@@ -1,0 +1,53 @@
+"""How clips are drawn: the options that commands which imagine have in common, and their defaults, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from wow.types import WowError
+
+if TYPE_CHECKING:
+    from wow.assembly import SamplingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How one clip is drawn from noise."""
+
+    num_frames: int = 17
+    """Frames of the video, the given one included."""
+    num_inference_steps: int = 4
+    """Steps from noise to video: more is slower and sharper."""
+    num_planning_steps: int = 1
+    """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one."""
+    guidance_scale: float = 1.0
+    """How much the instruction is exaggerated; 1 is not at all."""
+
+    def options(self) -> SamplingOptions:
+        """The sampler's part of it. Raises WowError for numbers that cannot work."""
+        from wow.assembly import SamplingOptions
+
+        for name in ("num_inference_steps", "num_planning_steps"):
+            if not 1 <= getattr(self, name) <= 1000:
+                raise WowError(f"--{name.replace('_', '-')} is 1 to 1000, not {getattr(self, name)}")
+        if not 0 <= self.guidance_scale <= 50:
+            raise WowError(f"--guidance-scale is 0 to 50, not {self.guidance_scale:g}: 1 is the default")
+        return SamplingOptions(self.num_inference_steps, self.num_planning_steps, self.guidance_scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Drawing):
+    """How one clip is drawn, and at which pace."""
+
+    fps: float | None = None
+    """Frames per second of robot time; the model chooses when none is given."""
+
+    def options(self) -> SamplingOptions:
+        if self.fps is not None and not 1 <= self.fps <= 1000:
+            raise WowError(f"--fps is 1 to 1000 frames per second, not {self.fps:g}")
+        return super().options()
+
+    def sampling(self) -> dict[str, Any]:
+        """What was chosen, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(Sampling)}
