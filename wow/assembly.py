@@ -119,7 +119,7 @@ def load(name: str | Path = "wow-mini", device: str | None = None) -> Agent:
     Raises WowError for an unknown name, and for weights that are missing or corrupted.
     """
     folder = checkpoint_folder(name)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = _device(device)
     codec = load_codec(folder).to(where)
     tensors, config = weights.load_part(folder, "dit")
     dit = DiT(DiTConfig(**config["model"]))
@@ -146,7 +146,7 @@ def load_inverse(folder: Path, device: str | None = None) -> InverseDynamics:
             f"{folder.name} cannot do inverse_dynamics: train it with wow train idm, and add it with "
             f"wow train export --idm RUN --out FOLDER"
         )
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = _device(device)
     tensors, config = weights.load_part(folder, "idm")
     network = InverseDynamicsModel(_idm_config(config["model"]))
     _fill(network, tensors, folder)
@@ -168,12 +168,9 @@ def load_critic(folder: Path, device: str | None = None) -> LearnedCritic:
             f"{folder.name} has no learned critic: train one with wow train critic, and add it with "
             f"wow train export --critic RUN --out FOLDER"
         )
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = _device(device)
     tensors, config = weights.load_part(folder, "critic")
-    sizes: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()
-    }
-    network: Any = CriticNetwork(CriticConfig(**sizes))
+    network: Any = CriticNetwork(CriticConfig(**_sizes(config["model"])))
     _fill(network, tensors, folder)
     network = network.eval().to(where).to(memory_format=torch.channels_last)
     calibration = judge_calibration(config.get("calibration", {}), str(folder))
@@ -194,10 +191,7 @@ def checkpoint_folder(name: str | Path) -> Path:
 def load_codec(folder: Path) -> Codec:
     """The codec of a checkpoint folder."""
     tensors, config = weights.load_part(folder, "codec")
-    sizes: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()
-    }
-    codec = Codec(CodecConfig(**sizes))
+    codec = Codec(CodecConfig(**_sizes(config["model"])))
     # A count of batches seen: it is no weight, and neither stored nor used.
     tensors.setdefault("normalise.num_batches_tracked", torch.tensor(0))
     _fill(codec, tensors, folder)
@@ -269,7 +263,7 @@ def _local_vlm() -> Speaker:
     if not folder:
         raise WowError(
             "there is no local model to ask: set WOW_LOCAL_VLM to the folder of a Qwen2.5-VL or Qwen3-VL, or judge "
-            "without it: --critic learned,checks"
+            "without it: --critic checks"
         )
     from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
 
@@ -282,9 +276,17 @@ def _home_of_critic(agent: Agent) -> Path:
     return own if own is not None and "critic" in weights.read_manifest(own).parts else weights.shipped()
 
 
+def _device(name: str | None) -> torch.device:
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _sizes(stored: dict[str, Any]) -> dict[str, Any]:
+    """A configuration from JSON, where tuples are lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+
+
 def _idm_config(stored: dict[str, Any]) -> IdmConfig:
-    """The configuration from JSON, where tuples are lists."""
-    sizes: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    sizes = _sizes(stored)
     for name in ("action", "place"):
         sizes[name] = Scale(**{key: tuple(row) for key, row in stored[name].items()})
     return IdmConfig(**sizes)

@@ -62,11 +62,12 @@ def test_the_second_scale_gives_every_published_total(row: tuple[float, ...]) ->
     assert v2.overall_v2(dict(zip(v2.GROUPS, row, strict=False))) == pytest.approx(row[-1], abs=PRINTED)
 
 
-@pytest.mark.parametrize("row", TABLE_WORLD_EVAL.values(), ids=TABLE_WORLD_EVAL)
-def test_the_second_scale_gives_every_total_of_world_eval(row: tuple[float, ...]) -> None:
-    """One printed total (Cosmos-Predict1) is 0.0125 from the mean of its printed parts; all others are within 0.01."""
+@pytest.mark.parametrize(("name", "row"), TABLE_WORLD_EVAL.items(), ids=TABLE_WORLD_EVAL)
+def test_the_second_scale_gives_every_total_of_world_eval(name: str, row: tuple[float, ...]) -> None:
+    """The printed total of one row is 0.0125 from the mean of its printed parts: its paper's slip, not a tolerance."""
+    slip = 0.0125 if name == "Cosmos-Predict1" else 0.0
     groups = dict(zip(("visual", "instruction", "planning", "physical"), row, strict=False))
-    assert v2.overall_v2(groups) == pytest.approx(row[-1], abs=0.013)
+    assert abs(v2.overall_v2(groups) - row[-1]) == pytest.approx(slip, abs=PRINTED)
 
 
 @pytest.mark.parametrize("row", TABLE_V1.values(), ids=TABLE_V1)

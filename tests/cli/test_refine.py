@@ -52,6 +52,11 @@ def refine(out: Path, *words: str, goal: str = "open the drawer") -> int:
     return main(["refine", PICTURE, goal, "--out", str(out), *fast, *words])
 
 
+def test_nothing_has_to_be_installed_or_named_for_it(tmp_path: Path) -> None:
+    assert refine(tmp_path / "out", "--max-samples", "2") == 0
+    assert (tmp_path / "out/vision.mp4").is_file()
+
+
 def test_it_writes_the_best_video_the_trace_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert refine(out, "--critic", "stir,away", "--max-samples", "5", "--candidates", "2", "--json") == 0

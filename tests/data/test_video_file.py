@@ -36,6 +36,22 @@ def test_a_video_survives_writing_with_its_size_and_rate(tmp_path: Path, size: t
     assert 10 * np.log10(255**2 / error) > 32
 
 
+def test_the_same_frames_give_the_same_file_whatever_lay_in_memory_before(tmp_path: Path) -> None:
+    y, x = np.mgrid[:32, :32]
+    shades = np.sin(x / 5.0) * np.cos(y / 7.0) * 90 + 120
+    frames = np.repeat(np.stack([np.roll(shades, t, 1) for t in range(19)]).astype(np.uint8)[..., None], 3, -1)
+    random = np.random.default_rng(0)
+    litter: list[UInt8] = []
+    files = set()
+    for _ in range(60):
+        litter.append(np.empty(random.integers(1, 200_000), np.uint8))
+        litter[:] = [litter[i] for i in random.permutation(len(litter))[:20]]
+        write_video(tmp_path / "a.mp4", Video(frames, 10))
+        read_video(tmp_path / "a.mp4")
+        files.add((tmp_path / "a.mp4").read_bytes())
+    assert len(files) == 1
+
+
 @pytest.mark.parametrize("asked", [[0], [29], [5, 5, 4], list(range(30)), [28, 3, 17, 3, 9, 10, 11], [7, 8, 24]])
 def test_frames_come_by_index_in_the_order_asked(tmp_path: Path, asked: list[int]) -> None:
     write_video(tmp_path / "a.mp4", Video(counting_frames(30), 10))

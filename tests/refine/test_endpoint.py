@@ -32,6 +32,11 @@ def test_an_answer_comes_with_its_tokens_and_its_cost(unruly: str) -> None:
     assert reply.cost == pytest.approx((100 * 2.0 + 10 * 10.0) / 1e6)
 
 
+def test_an_endpoint_without_a_model_says_which_variable_names_one() -> None:
+    with pytest.raises(WowError, match="set WOW_ENDPOINT_MODEL to one"):
+        Endpoint("http://127.0.0.1:9", " ")
+
+
 @pytest.mark.parametrize("model", ["once-500", "once-429"])
 def test_what_may_pass_is_asked_again(unruly: str, model: str) -> None:
     began = time.monotonic()

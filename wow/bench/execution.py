@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from wow.bench.intervals import Estimate, mean, share
 from wow.bench.report import Provenance
 from wow.bench.tables import grouped
+from wow.bench.text import line, percent, write_json, write_text
 
 BIN_COLOURS = {"easy": "#4c9f70", "medium": "#e0a030", "hard": "#c0504d"}
 
@@ -139,16 +139,14 @@ def write_results(
         "settings": dict(settings),
         **asdict(origin),
     }
-    _replace(out / "results.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    _replace(out / "results.md", markdown(results, origin, seeds))
+    write_json(out / "results.json", content)
+    write_text(out / "results.md", markdown(results, origin, seeds))
     save_chart(out / "results.png", results)
 
 
 def markdown(results: Results, origin: Provenance, seeds: Sequence[int]) -> str:
     """The report for people."""
-    facts = {"System": origin.system, "Data": origin.data, "Machine": origin.machine, "Date": origin.date}
-    lines = ["# Executed in the simulator", "", f"`{origin.command}`", ""]
-    lines += [f"- {name}: {fact}" for name, fact in facts.items()]
+    lines = ["# Executed in the simulator", "", origin.markdown()]
     lines += [f"- Seeds: {min(seeds)} to {max(seeds)} for every task", ""]
     lines += [
         "Shares of episodes that succeed, with 95 % intervals: Wilson's for a task, a bootstrap over tasks otherwise.",
@@ -208,19 +206,4 @@ def _of_truth(records: Sequence[ExecutionRecord]) -> Estimate | None:
 
 
 def _line(label: str, success: Estimate, of_truth: Estimate | None) -> str:
-    cells = [label, _percent(success), "" if of_truth is None else _percent(of_truth), str(success.n)]
-    return "| " + " | ".join(cells) + " |"
-
-
-def _percent(estimate: Estimate) -> str:
-    value = f"{100 * estimate.value:.1f}"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Old content or new, never half of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
+    return line([label, percent(success), percent(of_truth), str(success.n)])

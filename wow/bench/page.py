@@ -15,6 +15,7 @@ from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
 from wow.bench.showcase import Shown, best_and_worst
 from wow.bench.suite_results import Results
+from wow.bench.text import write_text
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8883; --soft: #8881; --muted: #6b7280; }
@@ -35,9 +36,7 @@ figcaption { font-size: .85rem; } code { font-size: .85rem; overflow-wrap: anywh
 
 def write_page(path: Path, board: Leaderboard, show: int) -> None:
     """Writes the page, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(page(board, show))
-    part.replace(path)
+    write_text(path, page(board, show))
 
 
 def page(board: Leaderboard, show: int) -> str:

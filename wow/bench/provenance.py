@@ -20,6 +20,11 @@ class Provenance:
     machine: str
     date: str
 
+    def markdown(self) -> str:
+        """The head of a report."""
+        facts = {"System": self.system, "Data": self.data, "Machine": self.machine, "Date": self.date}
+        return "\n".join([f"`{self.command}`", "", *(f"- {name}: {fact}" for name, fact in facts.items())])
+
 
 def machine() -> str:
     """This machine in words: processor, cores, memory, GPU, versions. The GPU only where torch is in use: loading it

@@ -6,7 +6,6 @@ one; what becomes of the choice when it is executed is what counts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Protocol
 from wow.bench.intervals import Estimate, mean, share
 from wow.bench.report import Provenance
 from wow.bench.tables import grouped
+from wow.bench.text import grid, percent, write_json, write_text
 from wow.types import UInt8, Video
 
 SINGLE = "single"
@@ -190,8 +190,8 @@ def write_refinement(
         "settings": dict(settings),
         **asdict(origin),
     }
-    _replace(out / "results.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    _replace(out / "results.md", markdown(records, origin))
+    write_json(out / "results.json", content)
+    write_text(out / "results.md", markdown(records, origin))
     save_chart(out / "results.png", lines(records))
 
 
@@ -206,18 +206,17 @@ def by_task(records: Sequence[RefinementRecord]) -> dict[str, dict[str, float]]:
 def markdown(records: Sequence[RefinementRecord], origin: Provenance) -> str:
     """The report for people."""
     band = tasks_in_band(records)
-    facts = {"System": origin.system, "Data": origin.data, "Machine": origin.machine, "Date": origin.date}
     rows = [
         [
             line.label,
-            *map(_percent, (line.success, line.in_band, line.false_alarms)),
+            *map(percent, (line.success, line.in_band, line.false_alarms)),
             f"{line.videos:.1f}",
             f"{line.seconds:.1f}",
             str(line.success.n),
         ]
         for line in lines(records)
     ]
-    compared = [[gain.of, gain.over, _percent(gain.all_tasks), _percent(gain.in_band)] for gain in gains(records)]
+    compared = [[gain.of, gain.over, percent(gain.all_tasks), percent(gain.in_band)] for gain in gains(records)]
     labels = list(grouped(records, lambda record: record.label))
     tasks = [
         [f"{task} *" if task in band else task, *(f"{100 * rates[label]:.0f}" for label in labels)]
@@ -226,16 +225,15 @@ def markdown(records: Sequence[RefinementRecord], origin: Provenance) -> str:
     title = ["strategy", "success [%]", "in the band [%]", "accepted but failed [%]", "videos", "seconds", "n"]
     parts = [
         "# SOPHIA against other ways to spend the same videos",
-        f"`{origin.command}`",
-        "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
+        origin.markdown(),
         f"Executed success with 95 % intervals (bootstrap over tasks; Wilson for accepted ones). In the band: the "
         f"{len(band)} tasks (*) on which a single video succeeds {BAND[0]:.0%} to {BAND[1]:.0%} of the time. Accepted: "
         f"probability {CONFIDENT} or more.",
-        _grid(title, rows),
+        grid([title, *rows]),
         "## In the same scenes, percentage points more",
-        _grid(["", "over", "all tasks", "in the band"], compared),
+        grid([["", "over", "all tasks", "in the band"], *compared]),
         "## Each task [%]",
-        _grid(["task", *labels], tasks),
+        grid([["task", *labels], *tasks]),
         "![success by strategy](results.png)",
     ]
     return "\n\n".join(parts) + "\n"
@@ -279,23 +277,3 @@ def _rate(records: Sequence[RefinementRecord]) -> Estimate:
 
 def _mean(differences: Mapping[tuple[str, int], float]) -> Estimate:
     return mean(list(differences.values()), [task for task, _ in differences])
-
-
-def _grid(title: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [title, ["---"] * len(title), *rows])
-
-
-def _percent(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    value = f"{100 * estimate.value:.1f}"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Old content or new, never half of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

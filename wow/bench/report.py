@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from wow.bench.intervals import Estimate
 from wow.bench.provenance import Provenance as Provenance
 from wow.bench.provenance import machine as machine
 from wow.bench.tables import BOTH_RIGHT, PSNR, RIGHT, Table
+from wow.bench.text import grid, write_json, write_text
 
 PERCENT = (RIGHT, BOTH_RIGHT)
 TWO_DIGITS = (PSNR,)
@@ -27,12 +27,12 @@ def write_report(
     origin = asdict(provenance)
     contents = {table.name: table_json(table) for table in tables}
     for name, content in contents.items():
-        _write_json(out / f"{name}.json", {**content, **origin})
-    _write_json(out / "report.json", {**origin, "tables": contents})
+        write_json(out / f"{name}.json", {**content, **origin})
+    write_json(out / "report.json", {**origin, "tables": contents})
     sections = [_heading(provenance, title), *(markdown(table) for table in tables)]
     if page is not None:
         sections.append(f"## Film strips\n\nImagined above, real below.\n\n![film strips]({page})")
-    _replace(out / "report.md", "\n\n".join(sections) + "\n")
+    write_text(out / "report.md", "\n\n".join(sections) + "\n")
 
 
 def table_json(table: Table) -> dict[str, object]:
@@ -47,20 +47,18 @@ def table_json(table: Table) -> dict[str, object]:
 def markdown(table: Table) -> str:
     """A table for people: `value (low to high)`, with n in a column of its own."""
     columns = ["", *table.columns, "n"]
-    lines = [f"## {table.title}", "", _line(columns), _line(["---"] * len(columns))]
+    rows = [columns]
     for row in table.rows:
         estimates = [cell for cell in row.cells.values() if isinstance(cell, Estimate)]
         counts = sorted({estimate.n for estimate in estimates})
         cells = [_shown(row.cells[column], column) if column in row.cells else "" for column in table.columns]
-        lines.append(_line([row.label, *cells, ", ".join(map(str, counts))]))
-    return "\n".join([*lines, *(f"\n{note}" for note in table.notes)])
+        rows.append([row.label, *cells, ", ".join(map(str, counts))])
+    return "\n".join([f"## {table.title}", "", grid(rows), *(f"\n{note}" for note in table.notes)])
 
 
 def _heading(origin: Provenance, title: str) -> str:
-    facts = {"System": origin.system, "Data": origin.data, "Machine": origin.machine, "Date": origin.date}
-    lines = [f"- {name}: {fact}" for name, fact in facts.items()]
     how = "Means with 95 % bootstrap intervals over tasks, shares with Wilson's; n counts cases."
-    return "\n".join([f"# {title}", "", f"`{origin.command}`", "", *lines, "", how])
+    return "\n\n".join([f"# {title}", origin.markdown(), how])
 
 
 def _shown(cell: Estimate | str, column: str) -> str:
@@ -71,18 +69,3 @@ def _shown(cell: Estimate | str, column: str) -> str:
     if cell.low is None or cell.high is None:
         return value
     return f"{value} ({cell.low * scale:.{digits}f} to {cell.high * scale:.{digits}f})"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
-
-
-def _write_json(path: Path, content: object) -> None:
-    _replace(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Old content or new, never half of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

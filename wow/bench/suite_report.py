@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from wow.bench.page import write_page
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
 from wow.bench.suite_compare import Difference
+from wow.bench.text import grid, write_json, write_text
 
 HOW = (
     "Means with 95 % bootstrap intervals over samples. Scale v2: fixed anchors, a monotone map for each metric, "
@@ -26,8 +26,8 @@ def write_suite_report(out: Path, board: Leaderboard, show: int) -> list[Path]:
     """Writes report.html, report.md and report.json; returns their paths. show: best and worst samples of each run."""
     files = [out / f"report.{kind}" for kind in ("html", "md", "json")]
     write_page(files[0], board, show)
-    _replace(files[1], markdown(board))
-    _replace(files[2], json.dumps(report_json(board), indent=1, allow_nan=False) + "\n")
+    write_text(files[1], markdown(board))
+    write_json(files[2], report_json(board))
     return files
 
 
@@ -71,7 +71,7 @@ def differences_table(differences: Sequence[Difference]) -> str:
         share = "" if one.share != one.share else f"{one.share:.3f}"
         gap = shown(one.difference, 3)
         rows.append([one.stratum or "all", one.metric, f"{one.a:.4g}", f"{one.b:.4g}", gap, share, one.better or "-"])
-    return _table(rows)
+    return grid(rows)
 
 
 def _leaderboard(board: Leaderboard) -> str:
@@ -81,7 +81,7 @@ def _leaderboard(board: Leaderboard) -> str:
         relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
         overall = shown(board.v2[place].overall, 1)
         rows.append([board.labels[place], *groups, overall, relative, str(run.content["counts"]["scored"])])
-    return f"{_table(rows)}\n\nOver what all runs have: {', '.join(board.shared) or 'nothing'}."
+    return f"{grid(rows)}\n\nOver what all runs have: {', '.join(board.shared) or 'nothing'}."
 
 
 def _metrics(board: Leaderboard) -> str:
@@ -92,7 +92,7 @@ def _metrics(board: Leaderboard) -> str:
             unit = f" [{METRICS[name].unit}]" if METRICS[name].unit else ""
             cells = [shown(estimate_of(one["estimate"]) if one else None, 3) for one in told]
             rows.append([METRICS[name].title + unit, "more" if METRICS[name].higher_is_better else "less", *cells])
-    return _table(rows)
+    return grid(rows)
 
 
 def _strata(board: Leaderboard, kind: str) -> str:
@@ -102,7 +102,7 @@ def _strata(board: Leaderboard, kind: str) -> str:
     for name, scores in board.strata[kind].items():
         count = max((found.n for found in scores if found is not None), default=0)
         rows.append([name, str(count), *(shown(found, 1) for found in scores)])
-    return _table(rows)
+    return grid(rows)
 
 
 def _missing(board: Leaderboard) -> str:
@@ -111,7 +111,7 @@ def _missing(board: Leaderboard) -> str:
         for one in run.content["metrics"].values():
             if one["estimate"] is None:
                 rows.append([run.name, one["title"], ", ".join(one["needs"]), f"N/A: {one['why']}"])
-    return _table(rows) if len(rows) > 1 else "Everything was measured."
+    return grid(rows) if len(rows) > 1 else "Everything was measured."
 
 
 def _anchors(board: Leaderboard) -> str:
@@ -124,7 +124,7 @@ def _anchors(board: Leaderboard) -> str:
             [METRICS[name].title, scale.group, f"{scale.low:g} to {scale.high:g}", f"{scale.map} {scale.parameter:g}",
              "published" if scale.published else whose]
         )  # fmt: skip
-    return _table(rows)
+    return grid(rows)
 
 
 def _problems(content: dict[str, Any] | Any) -> str:
@@ -140,14 +140,3 @@ def _problems(content: dict[str, Any] | Any) -> str:
 def _origin(content: dict[str, Any] | Any) -> str:
     facts = [f"`{content['command']}`", content["system"], content["data"], content["machine"], content["date"]]
     return "\n".join(f"- {fact}" for fact in facts)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

@@ -17,6 +17,7 @@ from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard, estimate, scaled_
 from wow.bench.scores_v2 import SCALES
 from wow.bench.suite import Sample
 from wow.bench.suite_run import SCORES, ScoreRecord, SuiteRun, record_from_json
+from wow.bench.text import write_json
 from wow.types import WowError
 
 RESULTS = "results.json"
@@ -70,10 +71,7 @@ def write_results(run: SuiteRun, provenance: Provenance) -> dict[str, Any]:
         "made_alike": {key: list(what) for key, what in run.changed.items()},
         "seconds_per_sample": _seconds(run.records),
     }
-    path = run.out / RESULTS
-    part = path.with_name(f"{RESULTS}.part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    write_json(run.out / RESULTS, content)
     return content
 
 

@@ -155,14 +155,18 @@ def in_this_process(work: Work, jobs: Sequence[Job]) -> Iterator[JobDone]:
 
 @dataclass(frozen=True)
 class LocalProcesses:
-    """Jobs shared among processes of this machine, each of which computes with one thread."""
+    """Jobs shared among processes of this machine, each of which computes with one thread.
+
+    prepare: called once in every one of them.
+    """
 
     workers: int
+    prepare: Callable[[], None] | None = None
 
     def __call__(self, work: Work, jobs: Sequence[Job]) -> Iterator[JobDone]:
         waiting = iter(jobs)
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max(1, min(self.workers, len(jobs))), mp_context=context) as pool:
+        with ProcessPoolExecutor(max(1, min(self.workers, len(jobs))), context, self.prepare) as pool:
             running: set[Future[JobDone]] = set()
             try:
                 while True:

@@ -15,7 +15,7 @@ from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
-from wow.cli.refine import imaginer, team_of
+from wow.cli.refine import CRITICS_AT_HAND, imaginer, team_of
 from wow.cli.sampling import Sampling
 from wow.cli.strategies import Workplace, check_strategies
 from wow.types import Actions, WowError
@@ -42,7 +42,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
     """Strategies with commas: also best-of-truth."""
     budget: str = "2,4,8"
     """Numbers of videos to compare, with commas."""
-    critic: str = "learned,checks"
+    critic: str = CRITICS_AT_HAND
     """Who judges, with commas."""
     refiner: str = "grammar"
     """Who rewrites."""

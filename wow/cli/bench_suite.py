@@ -14,6 +14,7 @@ import tyro
 
 from wow.cli.bench import ModelUnderTest, described
 from wow.cli.options import MakesFolder, Seeded, Summary
+from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
 from wow.cli.sampling import Drawing
 from wow.types import Float32, UInt8, WowError
@@ -118,7 +119,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         suite = open_suite(self.suite)
         source = self._source(suite)
         toolbox = StandardToolbox(i3d=self.i3d, dino=self.dino)
-        engine: Engine = in_this_process if self.workers == 1 else LocalProcesses(self.workers)
+        engine: Engine = in_this_process if self.workers == 1 else LocalProcesses(self.workers, end_with_parent)
         with Progress("score", total=len(suite.samples), unit="samples") as progress:
             try:
                 run = run_suite(

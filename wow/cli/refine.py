@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Imaginer = Callable[[UInt8, str, Sequence[int]], list[Video]]
 
+CRITICS_AT_HAND = "checks"
+"""Who judges unless somebody says otherwise: those that need no weights and no endpoint that may be missing."""
+
 TRACE = "trace.jsonl"
 REPORT = "report.html"
 
@@ -32,7 +35,7 @@ REPORT = "report.html"
 class Refining(Command):
     """Who judges and rewrites, and what may be spent."""
 
-    critic: str = "learned,checks"
+    critic: str = CRITICS_AT_HAND
     """Who judges, with commas: learned, checks, vlm (an endpoint), local-vlm."""
     refiner: str = "grammar"
     """Who rewrites the prompt: grammar (built in), or llm (an endpoint)."""
@@ -176,7 +179,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
 class SearchSettings:
     """A search as part of something else. candidates: videos of a round."""
 
-    critic: str = "learned,checks"
+    critic: str = CRITICS_AT_HAND
     refiner: str = "grammar"
     samples: int = 4
     candidates: int = 1

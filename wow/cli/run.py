@@ -14,7 +14,7 @@ from wow.cli.episode import EpisodeRunner, EpisodeSettings, PlanFrom, imagining_
 from wow.cli.film import clips, filmed, joined, leg_json, write_plans
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip
-from wow.cli.refine import SearchSettings
+from wow.cli.refine import CRITICS_AT_HAND, SearchSettings
 from wow.cli.sampling import Sampling
 from wow.types import Actions, UInt8, WowError
 
@@ -62,7 +62,7 @@ class Run(Sampling, MakesFolder, Seeded):
     """Imagine a plan once more when its uncertainty is above this; results.json tells what is usual."""
     refine: bool = False
     """Search for each clip with critics and better prompts; --candidates is then the videos of a round."""
-    critic: str = "learned,checks"
+    critic: str = CRITICS_AT_HAND
     """Who judges when refining, with commas."""
     max_samples: int = 4
     """Videos that refining may imagine for each plan."""

@@ -49,6 +49,9 @@ def write_video(path: Path, video: Video, encoding: Encoding | None = None) -> N
             "preset": chosen.preset,
             "g": str(chosen.keyframe_interval),
             "bf": "0",
+            # In pictures a few macroblocks wide, x264's macroblock tree reads memory that nobody wrote: the same frames
+            # would not always give the same file.
+            "x264-params": "mbtree=0",
         }
         # Several episodes are encoded at once in several processes: threads within one would only fight.
         stream.codec_context.thread_count = 1

@@ -27,7 +27,7 @@ KEY_VARIABLE = "WOW_API_KEY"
 """The environment variable that holds the key of the endpoint, where it wants one."""
 URL_VARIABLE, MODEL_VARIABLE, SECONDS_VARIABLE = "WOW_ENDPOINT", "WOW_ENDPOINT_MODEL", "WOW_ENDPOINT_SECONDS"
 """Where the command line finds the address, the model, and how many seconds a question may take."""
-INSTEAD = "or judge without it: --critic learned,checks"
+INSTEAD = "or judge without it: --critic checks"
 """What a person can always do."""
 FIRST_PAUSE = 0.5
 """Seconds before the first further try; each later pause is twice as long, unless the server names one."""
@@ -79,7 +79,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         _address(self.url)
         if not self.model.strip():
-            raise WowError("the endpoint needs a model: set {MODEL_VARIABLE} to one that it serves")
+            raise WowError(f"the endpoint needs a model: set {MODEL_VARIABLE} to one that it serves")
         if not (0 < self.seconds < math.inf and self.tries >= 1 and self.max_bytes >= 1):
             raise WowError("an endpoint's seconds, tries and bytes are positive numbers")
 

@@ -90,7 +90,7 @@ def ask(
             text = f"{question.text}\n\nYour last answer could not be used: {why}. Answer with the JSON object only."
     raise WowError(
         f"the model did not answer in the agreed form, {TRIES} times ({why}); name one that follows a JSON schema, "
-        f"or judge without it: --critic learned,checks"
+        f"or judge without it: --critic checks"
     )
 
 
