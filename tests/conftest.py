@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from wow.types import Episode
+    import numpy as np
+
+    from wow.types import Embodiment, Episode
 
 # Before anything imports mujoco, torch or a mathematics library: they read these once.
 os.environ.setdefault("MUJOCO_GL", "egl")
@@ -21,6 +23,9 @@ from jaxtyping import install_import_hook
 
 install_import_hook(["wow.models", "wow.imagine"], "beartype.beartype")
 
+TOY_SIZE = 64
+"""Height and width of the toy robot's pictures [pixels]."""
+
 
 @pytest.fixture(scope="session")
 def toy_episode() -> Callable[..., Episode]:
@@ -28,12 +33,46 @@ def toy_episode() -> Callable[..., Episode]:
 
     x is to the right and z up; y never moves. Two white fingers show how open the gripper is.
     """
+    return _episode_of_the_toy
+
+
+def _episode_of_the_toy(seed: int, length: int = 24) -> Episode:
     import numpy as np
 
-    from wow.types import Camera, Dimension, Embodiment, Episode, Video
+    from wow.types import Episode, Video
 
-    size, fine = 64, 4
-    card = Embodiment(
+    random = np.random.default_rng(seed)
+    background = 90 + 40 * np.kron(random.random((8, 8, 3)), np.ones((8, 8, 1)))
+    velocity, place, opening, toggle = random.normal(0, 0.01, 3), np.zeros(3), 1.0, int(random.integers(5, 20))
+    frames, robots, places, actions, openings = [], [], [], [], []
+    for step in range(length):
+        command = 1.0 if step < toggle else 0.0
+        velocity = np.clip(0.8 * velocity - 0.05 * place + random.normal(0, 0.008, 3), -0.03, 0.03) * (1, 0, 1)
+        frame, robot = _picture_of_the_toy(background, place, opening)
+        frames.append(frame)
+        robots.append(robot)
+        places.append(place)
+        openings.append(opening)
+        actions.append([*velocity, 0, 0, 0, command])
+        place, opening = place + velocity, opening + 0.5 * (command - opening)
+    hands = np.array(places, np.float32)
+    return Episode(
+        videos={"front": Video(np.round(frames).astype(np.uint8), 20.0)},
+        actions=np.array(actions, np.float32),
+        embodiment=_card_of_the_toy(),
+        task="move about",
+        states=np.concatenate([hands, np.array(openings, np.float32)[:, None]], axis=1),
+        source="expert",
+        success=True,
+        signals={"sim.hand": hands, "sim.segmentation": np.array(robots).reshape(length, -1).astype(np.uint8)},
+        facts={"seed": seed, "segments": ["background", "arm", "gripper", "object", "fixture"]},
+    )
+
+
+def _card_of_the_toy() -> Embodiment:
+    from wow.types import Camera, Dimension, Embodiment
+
+    return Embodiment(
         robot="toy",
         rate=20.0,
         action=tuple(Dimension(f"delta_{axis}", "m", "world", -0.04, 0.04) for axis in "xyz")
@@ -43,52 +82,26 @@ def toy_episode() -> Callable[..., Episode]:
         action_kind="delta",
         rotation="roll-pitch-yaw",
         gripper="0 closed, 1 open",
-        cameras=(Camera("front", size, size),),
+        cameras=(Camera("front", TOY_SIZE, TOY_SIZE),),
     )
 
-    def paint(background: np.ndarray, place: np.ndarray, opening: float) -> tuple[np.ndarray, np.ndarray]:
-        """The picture and where the robot is in it, from the place of the hand [m]; edges lie between pixels."""
-        sheet = np.kron(background, np.ones((fine, fine, 1)))
-        x, y = (round(fine * (size / 2 + sign * 100 * value)) for sign, value in ((1, place[0]), (-1, place[2])))
-        robot = np.zeros(sheet.shape[:2], bool)
-        robot[: max(y, 0), max(x - 8, 0) : x + 8] = True
-        robot[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20] = True
-        sheet[robot] = (200, 40, 40)
-        for side in (-1, 1):
-            finger = x + side * round(6 + 12 * opening)
-            sheet[y + 20 : y + 40, max(finger - 3, 0) : finger + 3] = 255
-        cells = (size, fine, size, fine)
-        return sheet.reshape(*cells, 3).mean(axis=(1, 3)), robot.reshape(cells).mean(axis=(1, 3)) > 0.5
 
-    def make(seed: int, length: int = 24) -> Episode:
-        random = np.random.default_rng(seed)
-        background = 90 + 40 * np.kron(random.random((8, 8, 3)), np.ones((8, 8, 1)))
-        velocity, place, opening, toggle = random.normal(0, 0.01, 3), np.zeros(3), 1.0, int(random.integers(5, 20))
-        frames, robots, places, actions, openings = [], [], [], [], []
-        for step in range(length):
-            command = 1.0 if step < toggle else 0.0
-            velocity = np.clip(0.8 * velocity - 0.05 * place + random.normal(0, 0.008, 3), -0.03, 0.03) * (1, 0, 1)
-            frame, robot = paint(background, place, opening)
-            frames.append(frame)
-            robots.append(robot)
-            places.append(place)
-            openings.append(opening)
-            actions.append([*velocity, 0, 0, 0, command])
-            place, opening = place + velocity, opening + 0.5 * (command - opening)
-        hands = np.array(places, np.float32)
-        return Episode(
-            videos={"front": Video(np.round(frames).astype(np.uint8), 20.0)},
-            actions=np.array(actions, np.float32),
-            embodiment=card,
-            task="move about",
-            states=np.concatenate([hands, np.array(openings, np.float32)[:, None]], axis=1),
-            source="expert",
-            success=True,
-            signals={"sim.hand": hands, "sim.segmentation": np.array(robots).reshape(length, -1).astype(np.uint8)},
-            facts={"seed": seed, "segments": ["background", "arm", "gripper", "object", "fixture"]},
-        )
+def _picture_of_the_toy(background: np.ndarray, place: np.ndarray, opening: float) -> tuple[np.ndarray, np.ndarray]:
+    """The picture and where the robot is in it, from the place of the hand [m]; edges lie between pixels."""
+    import numpy as np
 
-    return make
+    size, fine = TOY_SIZE, 4
+    sheet = np.kron(background, np.ones((fine, fine, 1)))
+    x, y = (round(fine * (size / 2 + sign * 100 * value)) for sign, value in ((1, place[0]), (-1, place[2])))
+    robot = np.zeros(sheet.shape[:2], bool)
+    robot[: max(y, 0), max(x - 8, 0) : x + 8] = True
+    robot[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20] = True
+    sheet[robot] = (200, 40, 40)
+    for side in (-1, 1):
+        finger = x + side * round(6 + 12 * opening)
+        sheet[y + 20 : y + 40, max(finger - 3, 0) : finger + 3] = 255
+    cells = (size, fine, size, fine)
+    return sheet.reshape(*cells, 3).mean(axis=(1, 3)), robot.reshape(cells).mean(axis=(1, 3)) > 0.5
 
 
 @pytest.fixture(scope="session")

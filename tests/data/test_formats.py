@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from wow.data.embodiment import embodiment_from_json, embodiment_to_json
 from wow.data.video_file import write_video
 from wow.types import Embodiment, Video, WowError
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "data"
+SAMPLES = os.environ.get("WOW_RECORDINGS", "")
+"""A folder with recordings of others, `droid_sample` and `lerobot_v2_picknplace`."""
 
 
 def film(path: Path, length: int = 5, size: int = 32, fps: float = 10) -> None:
@@ -166,12 +168,12 @@ def test_a_card_survives_json(card: Embodiment) -> None:
         embodiment_from_json({"robot": "x", "rate": 1}, "here")
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recordings of others are not beside this checkout")
+@pytest.mark.skipif(not SAMPLES, reason="WOW_RECORDINGS names no folder")
 def test_real_recordings_of_others() -> None:
-    droid = open_dataset(SAMPLES / "droid_sample")
+    droid = open_dataset(Path(SAMPLES) / "droid_sample")
     assert len(droid) == 13 and len(droid.cameras) == 3 and not any(droid.check(index) for index in range(13))
     assert sorted({problem.episode for problem in droid.problems}) == ["0003", "0006", "0013"]
-    messy = open_dataset(SAMPLES / "lerobot_v2_picknplace")
+    messy = open_dataset(Path(SAMPLES) / "lerobot_v2_picknplace")
     assert len(messy) == 5 and len(messy.problems) == 2 and len(messy.embodiment.action) == 44
     assert messy.frames(4, [327, 0]).shape == (2, 256, 256, 3)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from wow.foundation.cards import CARDS, Card, Frames, Part, card
+from wow.foundation.card import Card, Frames, Part
+from wow.foundation.cards import CARDS, card
 from wow.foundation.inventory import find_parts
 from wow.types import WowError
 

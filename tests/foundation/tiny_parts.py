@@ -32,7 +32,7 @@ from transformers import (
     UMT5EncoderModel,
 )
 
-from wow.foundation.cards import Card, Frames
+from wow.foundation.card import Card, Frames
 from wow.foundation.schedules import scheduler_of
 
 WORDS = ["<pad>", "</s>", "<unk>", "open", "close", "push", "the", "drawer", "door", "button", "system", "user"]

@@ -18,7 +18,7 @@ from wow.types import Video, WowError
 
 if TYPE_CHECKING:
     from wow.cli.imagine import Imagine
-    from wow.foundation.cards import Card
+    from wow.foundation.card import Card
     from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
     from wow.foundation.source import Source
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import tyro
 
 from wow.cli.options import Command, Summary
-from wow.foundation.cards import CARDS, Card, card
+from wow.foundation.card import Card
+from wow.foundation.cards import CARDS, card
 from wow.foundation.inventory import find_parts, wanted_of
 
 COLUMNS = ("name", "size", "backbone", "clip", "steps", "guidance", "weights", "licence")

@@ -14,7 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from wow.foundation.cards import CARDS, Part
+from wow.foundation.card import Part
+from wow.foundation.cards import CARDS
 from wow.foundation.checkpoint_files import Stored, WeightFiles, open_files
 from wow.foundation.checkpoint_network import expected_shapes
 from wow.foundation.keys_cosmos import COSMOS1, COSMOS2

@@ -11,7 +11,7 @@ from diffusers import Cosmos2_5_PredictBasePipeline, Cosmos2VideoToWorldPipeline
 from diffusers.pipelines.cosmos.pipeline_cosmos2_video2world import DEFAULT_NEGATIVE_PROMPT as NEGATIVE_PROMPT
 from torch import Tensor
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.foundation.shot import OnStep, Shot
 from wow.foundation.torchvision_free import lend_resize
 from wow.types import UInt8

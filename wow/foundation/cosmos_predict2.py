@@ -16,7 +16,7 @@ import torch
 from diffusers import Cosmos2VideoToWorldPipeline
 from torch import Tensor
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.foundation.cosmos import latent_shape, starting_noise
 from wow.foundation.schedules import karras_sigmas, towards
 from wow.foundation.shot import OnStep, Shot

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from wow.foundation import cosmos, cosmos_predict2, others, wan
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.foundation.shot import OnStep, Shot
 
 Build = Callable[[Card, Mapping[str, Any]], Any]

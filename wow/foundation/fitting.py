@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.types import UInt8, WowError
 
 EXTREME_ASPECT = 4.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from wow.foundation.cards import Card, Part
+from wow.foundation.card import Card, Part
 from wow.types import WowError
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt")

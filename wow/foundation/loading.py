@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from wow.foundation.cards import Card, Role
+from wow.foundation.card import Card, Role
 from wow.foundation.checkpoint_network import empty_network, fill
 from wow.foundation.embeddings import Prompts, Shelf, cache_folder
 from wow.foundation.families import WAYS

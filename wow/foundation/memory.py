@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 
 GB = 1e9
 DType = Literal["bfloat16", "float32"]

@@ -8,7 +8,7 @@ from typing import Any
 from diffusers import CogVideoXImageToVideoPipeline, StableVideoDiffusionPipeline
 from torch import Tensor
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.foundation.shot import OnStep, Shot
 
 FRAMES_DECODED_AT_ONCE = 8

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.foundation.embeddings import Prompts, free_memory
 from wow.foundation.families import WAYS, negative_prompt
 from wow.foundation.fitting import Size, clip_size, fit_frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.foundation.memory import GB, Cost, DType, Job, Machine, Offload, Quantisation, Setting, cost
 from wow.types import WowError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.types import WowError
 
 

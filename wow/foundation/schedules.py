@@ -17,7 +17,7 @@ from diffusers import (
 from jaxtyping import Float
 from torch import Tensor
 
-from wow.foundation.cards import Sampler
+from wow.foundation.card import Sampler
 
 Float64 = np.typing.NDArray[np.float64]
 

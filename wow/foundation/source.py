@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wow.foundation.cards import CARDS, Card, Part, Role
+from wow.foundation.card import Card, Part, Role
+from wow.foundation.cards import CARDS
 from wow.foundation.cards import card as card_named
 from wow.foundation.checkpoint import Checkpoint, open_checkpoint
 from wow.foundation.checkpoint_network import num_parameters

@@ -16,7 +16,7 @@ from diffusers import WanImageToVideoPipeline
 from PIL import Image
 from torch import Tensor
 
-from wow.foundation.cards import Card
+from wow.foundation.card import Card
 from wow.foundation.shot import OnStep, Shot
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
