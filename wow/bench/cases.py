@@ -50,7 +50,7 @@ def load_case(sample: Sample, video: Path, other: Path | None = None) -> Loaded:
         Case(
             sample=sample,
             video=made.video,
-            fps=1.0 if truth is None else truth.fps,
+            fps=1.0 if truth is None else truth.fps * (len(made.video) - 1) / (len(truth) - 1),
             truth=made.truth,
             regions=None if labels is None else labels[0],
             exact=exact,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wow.bench.suite import Sample, Suite, SuiteProblem
+from wow.bench.suite import OTHER_INSTRUCTION, Sample, Suite, SuiteProblem
 from wow.bench.system import Imaginer
 from wow.data.picture import read_picture
 from wow.data.video_file import probe_video, write_video
@@ -130,9 +130,13 @@ def located(folder: Path, key: str) -> Path | None:
 
 
 def other_instructions(samples: Sequence[Sample]) -> dict[str, str]:
-    """For each sample an instruction of another one that reads otherwise: that of the next one in the suite."""
+    """For each sample the other instruction that it names; else one that reads otherwise, of the next in the suite."""
     found: dict[str, str] = {}
     for place, sample in enumerate(samples):
+        named = sample.meta.facts.get(OTHER_INSTRUCTION)
+        if isinstance(named, str) and named.strip():
+            found[sample.key] = named
+            continue
         rest = [*samples[place + 1 :], *samples[:place]]
         other = next((one.prompt for one in rest if one.prompt != sample.prompt), None)
         if other is not None:

@@ -5,6 +5,9 @@ SUITE/[<class>/…]<case>/init_frame.png|jpg   the first frame
                         video.mp4            what really happened; also <case>.mp4; missing where nobody knows
                         masks.npz            optional: uint8 [T or 1, H, W] of indices into `REGIONS`
                         keypoints.json       optional: {"robot": [[x, y], …], …}, pixels of the first frame
+                        trajectory.npz       optional: exact paths of the truth's T frames: gripper [T, 3] and objects
+                                             [T, N, 3] in the world [m], gripper_pixels [T, 2], object_pixels [T, N, 2],
+                                             actions [T-1, D]
                         meta.json            optional: what `Meta` holds
 SUITE/generated_descriptions.jsonl           optional: dense prompts
 SUITE/suite.json                             optional: the name, and the hash that the folder had when it was made
@@ -23,6 +26,9 @@ from wow.bench.abilities import DIFFICULTIES, UNKNOWN, ability_of, leaf_of
 from wow.types import WowError
 
 PROMPT, TRUTH, META, MASKS, KEYPOINTS = "prompt.txt", "video.mp4", "meta.json", "masks.npz", "keypoints.json"
+TRAJECTORY = "trajectory.npz"
+OTHER_INSTRUCTION, SCENE = "other_instruction", "scene"
+"""Facts: an instruction that means something else in the same picture; the card of the simulated scene."""
 FIRST_FRAMES = ("init_frame.png", "init_frame.jpg", "init_frame.jpeg")
 CARD = "suite.json"
 DESCRIPTIONS = "generated_descriptions.jsonl"
@@ -124,7 +130,7 @@ def suite_digest(samples: Sequence[Sample]) -> str:
     for sample in sorted(samples, key=lambda sample: sample.key):
         files = (sample.first_frame, sample.folder / PROMPT, sample.truth, sample.masks, sample.keypoints)
         total.update(f"{sample.key}\n{sample.dense or ''}\n".encode())
-        for file in (*files, sample.folder / META):
+        for file in (*files, sample.folder / META, sample.folder / TRAJECTORY):
             if file is not None and file.is_file():
                 total.update(f"{file.name} {file_digest(file)}\n".encode())
     return total.hexdigest()
@@ -136,12 +142,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_card(path: Path, name: str) -> str:
-    """Writes `suite.json` for the samples in a folder; returns their hash."""
+def write_card(path: Path, name: str, more: Mapping[str, object] | None = None) -> str:
+    """Writes `suite.json` for the samples in a folder; returns their hash. more: what else is said there."""
     (path / CARD).unlink(missing_ok=True)
     digest = open_suite(path).digest
     part = path / f"{CARD}.part"
-    part.write_text(json.dumps({"format": 1, "name": name, "digest": digest}, indent=1) + "\n")
+    part.write_text(json.dumps({"format": 1, "name": name, "digest": digest, **(more or {})}, indent=1) + "\n")
     part.replace(path / CARD)
     return digest
 

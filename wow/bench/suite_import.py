@@ -15,22 +15,26 @@ from PIL import Image
 
 from wow.bench.abilities import UNKNOWN
 from wow.bench.samples import clip_rows
-from wow.bench.suite import CARD, MASKS, META, PROMPT, REGIONS, TRUTH, Meta, SuiteProblem, write_card
+from wow.bench.suite import CARD, MASKS, META, PROMPT, REGIONS, TRAJECTORY, TRUTH, Meta, SuiteProblem, write_card
 from wow.data.dataset import Dataset
 from wow.data.formats import FORMATS, open_dataset
 from wow.data.video_file import Encoding, read_video, write_video
-from wow.types import Episode, UInt8, Video, WowError
+from wow.types import Episode, Float32, UInt8, Video, WowError
 
 OnSample = Callable[[int, int], None]
 TRUE_TO_LIFE = Encoding(crf=10)
 """Of the truth, against which everything is measured."""
 _SEGMENTATION = "sim.segmentation"
-_REGION_OF_SEGMENT = {"arm": "robot", "gripper": "robot", "robot": "robot", "object": "object"}
+REGION_OF_SEGMENT = {"arm": "robot", "gripper": "robot", "robot": "robot", "object": "object"}
+"""The region of a suite's masks that a segment of the simulators belongs to; all others are background."""
 
 
 @dataclass(frozen=True)
 class NewSample:
-    """A sample on its way to disk. video: its truth; its first frame is the one that is given."""
+    """A sample on its way to disk. video: its truth; its first frame is the one that is given.
+
+    trajectory: exact paths by name, [T, …] for its T frames.
+    """
 
     key: str
     video: Video
@@ -38,6 +42,7 @@ class NewSample:
     meta: Meta
     dense: str | None = None
     masks: UInt8 | None = None
+    trajectory: Mapping[str, Float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ def write_sample(out: Path, sample: NewSample) -> Path:
     write_video(part / TRUTH, sample.video, TRUE_TO_LIFE)
     if sample.masks is not None:
         np.savez_compressed(part / MASKS, masks=sample.masks)
+    if sample.trajectory is not None:
+        np.savez_compressed(part / TRAJECTORY, **dict(sample.trajectory))  # type: ignore[arg-type]
     (part / META).write_text(json.dumps(asdict(sample.meta), indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
@@ -196,6 +203,6 @@ def _masks(episode: Episode, rows: NDArray[np.int64], size: tuple[int, ...]) -> 
     names = episode.facts.get("segments")
     if stored is None or not isinstance(names, list) or stored[0].size != size[0] * size[1]:
         return None
-    regions = [REGIONS.index(_REGION_OF_SEGMENT.get(str(name), "background")) for name in names]
+    regions = [REGIONS.index(REGION_OF_SEGMENT.get(str(name), "background")) for name in names]
     chosen = np.asarray(stored)[rows].reshape(len(rows), *size).astype(np.int64)
     return np.array(regions, np.uint8)[np.clip(chosen, 0, len(regions) - 1)]

@@ -104,6 +104,13 @@ def bench_critic() -> type[Command]:
     return BenchCritic
 
 
+def bench_build() -> type[Command]:
+    """Film the open suite in the simulator, with exact truth."""
+    from wow.cli.bench_build import BenchBuild
+
+    return BenchBuild
+
+
 def bench_import() -> type[Command]:
     """Make a suite from a dataset or a folder of videos."""
     from wow.cli.bench_suite import BenchImport
@@ -227,6 +234,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "train critic": train_critic,
     "train export": train_export,
     "bench world": bench_world,
+    "bench build": bench_build,
     "bench import": bench_import,
     "bench run": bench_run,
     "bench compare": bench_compare,
