@@ -216,6 +216,13 @@ def plan_memory() -> type[Command]:
     return PlanMemory
 
 
+def overfit() -> type[Command]:
+    """Teach one clip to a small network of a foundation model's structure: do its loss and its sampler agree?"""
+    from wow.cli.overfit import Overfit
+
+    return Overfit
+
+
 VERBS: dict[str, Callable[[], type[Command]]] = {
     "imagine": imagine,
     "refine": refine,
@@ -244,6 +251,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "models": models,
     "convert": convert,
     "plan-memory": plan_memory,
+    "overfit": overfit,
     "bench refine": bench_refine,
     "doctor": doctor,
 }

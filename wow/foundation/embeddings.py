@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import safetensors.torch
 import torch
@@ -21,6 +21,12 @@ from wow.foundation.card import Card
 def cache_folder() -> Path:
     """Where embeddings are kept unless a caller names another folder."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "wow" / "embeddings"
+
+
+class Reader(Protocol):
+    """Turns prompts into embeddings [1, l, d] on the CPU."""
+
+    def embed(self, prompts: Sequence[str]) -> list[Tensor]: ...
 
 
 @dataclass(frozen=True)

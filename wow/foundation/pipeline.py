@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from wow.foundation.card import Card
-from wow.foundation.embeddings import Prompts, free_memory
+from wow.foundation.embeddings import Reader, free_memory
 from wow.foundation.families import WAYS, negative_prompt
 from wow.foundation.fitting import Size, clip_size, fit_frames
 from wow.foundation.memory import Setting
@@ -62,7 +62,7 @@ class FoundationWorldModel:
 
     card: Card
     load: Callable[[Setting], Any]
-    prompts: Prompts | None
+    prompts: Reader | None
     plan: Plan | None = None
     tell: Tell = quiet
     _pipeline: Any = None
