@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,10 +44,10 @@ from wow.refine.contract import Attempt as Attempt
 from wow.refine.contract import Critic as Critic
 from wow.refine.contract import Refiner as Refiner
 from wow.refine.contract import Round as Round
-from wow.refine.endpoint import endpoint_from_environment
+from wow.refine.endpoint import endpoint_from_environment as endpoint_from_environment
 from wow.refine.ensemble import Ensemble
 from wow.refine.grammar import GrammarRefiner as GrammarRefiner
-from wow.refine.interview import Speaker
+from wow.refine.interview import Question, Speaker, ask
 from wow.refine.learned import LearnedCritic as LearnedCritic
 from wow.refine.loop import Search as Search
 from wow.refine.loop import Team as Team
@@ -60,7 +61,7 @@ from wow.refine.rules import attempts_of as attempts_of
 from wow.refine.trace import Trace as Trace
 from wow.refine.vlm import VlmCritic
 from wow.sim import language
-from wow.types import Actions, Embodiment, Float32, Video, WowError
+from wow.types import Actions, Embodiment, Float32, UInt8, Video, WowError
 
 if TYPE_CHECKING:
     from wow.foundation.pipeline import FoundationWorldModel
@@ -255,6 +256,32 @@ def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:
         places=counted_places(),
     )
     return GrammarRefiner(book, known or {})
+
+
+def speaker(name: str, varied: bool = False) -> Speaker:
+    """The model that a judge is: "endpoint", which the environment names, or the folder of a local one.
+
+    varied: whether its answers are to differ when it is asked again, where it can do that.
+    """
+    if name != "endpoint":
+        from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
+
+        return load_local_vlm(Path(name))
+    endpoint = endpoint_from_environment()
+    return replace(endpoint, temperature=0.7) if varied else endpoint
+
+
+def answer(
+    asked: Speaker,
+    system: str,
+    text: str,
+    pictures: Sequence[UInt8],
+    schema: Mapping[str, object],
+    seconds: float = 600.0,
+) -> dict[str, object]:
+    """The JSON object that a model answers with, asked again where it is none. Raises WowError where none comes."""
+    question = Question(system, text, schema, pictures, max_tokens=800)
+    return ask(asked, question, dict, time.monotonic() + seconds)[0]
 
 
 def _local_vlm() -> Speaker:

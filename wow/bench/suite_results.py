@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from wow.bench.dimensions.contract import Metric
+from wow.bench.agreement import agreement
+from wow.bench.dimensions.contract import JUDGE, Metric
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate
 from wow.bench.ledger import Ledger
@@ -123,10 +124,17 @@ def _metric(run: SuiteRun, board: Scoreboard, metric: Metric) -> dict[str, Any]:
         "unit": metric.unit,
         "higher_is_better": metric.higher_is_better,
         "estimate": _estimate(found),
+        "agreement": _agreement(of_it) if JUDGE in metric.needs else None,
         "scale": None if scale is None else {**asdict(scale), "score": scale.score(found.value) if found else None},
         "not_measured": _reasons(of_it) if found is not None or of_it else {"no sample was scored": 0},
         "why": "" if found is not None else _why(of_it, metric),
     }
+
+
+def _agreement(records: Sequence[ScoreRecord]) -> dict[str, Any] | None:
+    """Of the trials of a judge; None where there was one each."""
+    found = agreement([record.parts for record in records if record.value is not None])
+    return None if found is None else asdict(found)
 
 
 def _why(records: Sequence[ScoreRecord], metric: Metric) -> str:

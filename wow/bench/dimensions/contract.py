@@ -83,8 +83,11 @@ class Executor(Protocol):
 
     @property
     def name(self) -> str: ...
-    def __call__(self, video: Video, sample: Sample) -> float:
-        """1.0 where the task was done, else 0.0. Raises WowError where the sample has no such scene."""
+    def __call__(self, video: Video, sample: Sample, shuffled: bool = False) -> float:
+        """1.0 where the task was done, else 0.0. shuffled: the actions in a random order, always the same one.
+
+        Raises WowError where the sample has no such scene.
+        """
         ...
 
 

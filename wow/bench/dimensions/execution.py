@@ -1,4 +1,8 @@
-"""Execution, the IDM Turing test: are the actions that a video shows good enough to do the task?"""
+"""Execution, the IDM Turing test: are the actions that a video shows good enough to do the task?
+
+Beside two numbers that say what it could be: of the truth, read in the same way at the same frames (the ceiling), and
+of the video's own actions in a random order (the floor).
+"""
 
 from __future__ import annotations
 
@@ -12,4 +16,23 @@ def measure(case: c.Case, tools: c.Tools) -> float:
     return float(tools.executor(Video(case.video, case.fps), case.sample))
 
 
-METRICS = (c.Metric("executed_success", "executed success", 1, "execution", (c.SIMULATOR,), measure, True, 0.0, 1.0),)
+def ceiling(case: c.Case, tools: c.Tools) -> float:
+    """The same for what really happened."""
+    assert tools.executor is not None
+    return float(tools.executor(Video(case.frames(c.REFERENCE), case.fps), case.sample))
+
+
+def floor(case: c.Case, tools: c.Tools) -> float:
+    """The same for the video's actions, shuffled."""
+    assert tools.executor is not None
+    return float(tools.executor(Video(case.video, case.fps), case.sample, shuffled=True))
+
+
+_NEEDS = (c.SIMULATOR,)
+METRICS = (
+    c.Metric("executed_success", "executed success", 1, "execution", _NEEDS, measure, True, 0.0, 1.0),
+    c.Metric(
+        "executed_truth", "executed success of the truth", 1, "execution", (c.TRUTH, *_NEEDS), ceiling, True, 0.0, 1.0
+    ),
+    c.Metric("executed_shuffled", "executed success, shuffled", 1, "execution", _NEEDS, floor, True, 0.0, 1.0),
+)

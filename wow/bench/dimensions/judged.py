@@ -5,7 +5,6 @@ The rubrics are the Markdown files in `wow/bench/rubrics`; what an answer has to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -31,12 +30,6 @@ def measure(case: c.Case, tools: c.Tools, name: str, fields: tuple[str, ...], lo
         for trial in range(tools.trials)
     ]
     return c.Measurement(float(np.mean(ratings)), parts=tuple(ratings))
-
-
-def agreement(trials: Mapping[str, tuple[float, ...]]) -> float | None:
-    """The mean absolute difference of two trials of one question; None where there was one trial of each."""
-    gaps = [abs(a - b) for found in trials.values() for i, a in enumerate(found) for b in found[i + 1 :]]
-    return float(np.mean(gaps)) if gaps else None
 
 
 def _metric(
