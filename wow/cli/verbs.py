@@ -139,6 +139,13 @@ def bench_report() -> type[Command]:
     return BenchReport
 
 
+def bench_leaderboard() -> type[Command]:
+    """Merge result files into one table."""
+    from wow.cli.bench_leaderboard import BenchLeaderboard
+
+    return BenchLeaderboard
+
+
 def bench_refine() -> type[Command]:
     """Compare refining with other ways to spend the same videos, by executed success."""
     from wow.cli.bench_refine import BenchRefine
@@ -252,6 +259,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "convert": convert,
     "plan-memory": plan_memory,
     "overfit": overfit,
+    "bench leaderboard": bench_leaderboard,
     "bench refine": bench_refine,
     "doctor": doctor,
 }

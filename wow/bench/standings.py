@@ -1,0 +1,141 @@
+"""Result files of many people, merged into one table: each is a `results.json`, or a table that was merged before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wow.bench.dimensions.registry import METRICS
+from wow.bench.leaderboard import V1Scores, estimate_of, relative_scores, value_of
+from wow.bench.scoreboard import STRATA, scoreboard_of
+from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES, ScoresV2, score_v2
+from wow.bench.suite_compare import check_alike
+from wow.bench.suite_report import shown
+from wow.bench.suite_results import FORMAT, RESULTS, Results
+from wow.bench.text import grid, write_json, write_text
+from wow.types import WowError
+
+TABLE = "leaderboard.json"
+
+
+@dataclass(frozen=True)
+class Standings:
+    """The runs, best first by the second scale over `shared`, the metrics that all of them have.
+
+    v1: the first scale over the same metrics; None where there are fewer than two runs. sources: each run's file.
+    """
+
+    runs: tuple[Results, ...]
+    sources: tuple[str, ...]
+    v2: tuple[ScoresV2, ...]
+    v1: tuple[V1Scores, ...] | None
+    shared: tuple[str, ...]
+
+
+def standings(paths: Sequence[Path]) -> Standings:
+    """The table of the runs in files or folders; a run that is there twice counts once.
+
+    Raises WowError where a file is none of ours, and where two runs are of different suites, metric versions or tools.
+    """
+    found: dict[str, tuple[Results, str]] = {}
+    for path in paths:
+        for content, source in _contents(path):
+            found.setdefault(json.dumps(content, sort_keys=True), (_results(content, source), source))
+    if not found:
+        raise WowError("name at least one results.json, or the folder of a run")
+    pairs = list(found.values())
+    for place in range(len(pairs)):
+        check_alike([run for run, _ in pairs[place:]])
+    shared = [name for name in METRICS if name in SCALES and all(value_of(run, name) is not None for run, _ in pairs)]
+    scored = [(run, source, score_v2({n: value_of(run, n) or 0.0 for n in shared})) for run, source in pairs]
+    scored.sort(key=lambda one: -(one[2].overall if one[2].overall is not None else -1.0))
+    runs = tuple(run for run, _, _ in scored)
+    return Standings(
+        runs=runs,
+        sources=tuple(source for _, source, _ in scored),
+        v2=tuple(scores for _, _, scores in scored),
+        v1=relative_scores(runs, shared) if len(runs) > 1 else None,
+        shared=tuple(shared),
+    )
+
+
+def write_standings(out: Path, table: Standings) -> list[Path]:
+    """Writes leaderboard.md and leaderboard.json, which can be merged again; returns their paths."""
+    text, numbers = out / "leaderboard.md", out / TABLE
+    write_text(text, markdown(table))
+    runs = [{**run.content, "source": source} for run, source in zip(table.runs, table.sources, strict=True)]
+    write_json(numbers, {"format": FORMAT, "kind": "leaderboard", "suite_hash": table.runs[0].digest, "runs": runs})
+    return [text, numbers]
+
+
+def markdown(table: Standings) -> str:
+    """The table for people."""
+    first = table.runs[0].content
+    rows = [
+        ["place", "tested", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", "executed", "n"]
+    ]
+    for place, (run, scores) in enumerate(zip(table.runs, table.v2, strict=True)):
+        groups = [_number(scores.groups.get(group)) for group in GROUPS]
+        relative = None if table.v1 is None else table.v1[place].overall
+        executed = shown(estimate_of((run.content["metrics"].get("executed_success") or {}).get("estimate")))
+        counted = str(run.content["counts"]["scored"])
+        rows.append([str(place + 1), run.name, *groups, _number(scores.overall), _number(relative), executed, counted])
+    lines = [f"# Leaderboard: {first['suite']}", f"Suite hash `{table.runs[0].digest}`.", grid(rows)]
+    lines += [
+        f"Both scales over what all runs have: {', '.join(table.shared) or 'nothing'}.",
+        "## Metrics",
+        _metrics(table),
+    ]
+    origins = [
+        f"- {run.name}: `{run.content['command']}`, {run.content['machine']}, {run.content['date']}; {source}"
+        for run, source in zip(table.runs, table.sources, strict=True)
+    ]
+    return "\n\n".join([*lines, "## Where the numbers come from", "\n".join(origins)]) + "\n"
+
+
+def _metrics(table: Standings) -> str:
+    rows = [["metric", "better", *(run.name for run in table.runs)]]
+    for name, metric in METRICS.items():
+        told = [(run.content["metrics"].get(name) or {}).get("estimate") for run in table.runs]
+        if any(told):
+            better = "more" if metric.higher_is_better else "less"
+            rows.append([metric.title, better, *(shown(estimate_of(one), 3) for one in told)])
+    return grid(rows)
+
+
+def _number(value: float | None) -> str:
+    return "N/A" if value is None else f"{value:.1f}"
+
+
+def _contents(path: Path) -> list[tuple[dict[str, Any], str]]:
+    """The runs of a file, or of a folder that holds one, each with where it came from."""
+    file = next((path / name for name in (RESULTS, TABLE) if (path / name).is_file()), path)
+    if not file.is_file():
+        raise WowError(f"{path} holds no {RESULTS}: name the folder of a finished run, or the file")
+    try:
+        content = json.loads(file.read_text())
+        if content["format"] != FORMAT:
+            raise WowError(f"{file} has format {content['format']}, {FORMAT} is read: run it again")
+        if content.get("kind") != "leaderboard":
+            return [(content, str(file))]
+        return [({k: v for k, v in run.items() if k != "source"}, str(run["source"])) for run in content["runs"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise WowError(f"{file} is no result of wow bench run ({problem})") from None
+
+
+def _results(content: Mapping[str, Any], source: str) -> Results:
+    """A run of which nothing but its file is there: no single records."""
+    try:
+        strata = {key: {kind: str(told[kind]) for kind in STRATA} for key, told in content["samples"].items()}
+        for name in ("tested", "suite", "suite_hash", "command", "machine", "date"):
+            str(content[name])
+        int(content["counts"]["scored"])
+        for told in content["metrics"].values():
+            if (told["version"], told["tool"]) and told["estimate"]:
+                estimate_of(told["estimate"])
+    except (KeyError, TypeError, AttributeError, ValueError) as problem:
+        raise WowError(f"{source} is no whole result of wow bench run ({problem})") from None
+    return Results(Path(source).parent, content, scoreboard_of([], {}, strata), ())
