@@ -17,6 +17,7 @@ from wow.assembly import MiniWorldModel, Request, SamplingOptions
 from wow.data.embodiment import embodiment_to_json
 from wow.models.codec import Codec, CodecConfig
 from wow.models.dit import DiT, DiTConfig
+from wow.models.policy import Policy, PolicyConfig
 from wow.train.export import export
 from wow.types import Actions, Dimension, Embodiment, Episode, Video, WowError
 
@@ -53,6 +54,8 @@ def save_tiny_checkpoint(folder: Path) -> None:
         "size": 64,
     }
     weights.save_part(folder, "dit", dict(dit.state_dict()), about)
+    parts = {name: part for name, part in weights.read_manifest(folder).parts.items() if name != "policy"}
+    weights.write_manifest(folder, weights.Manifest(folder.name, parts))
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +184,27 @@ def test_a_checkpoint_without_inverse_dynamics_says_so(folder: Path, tmp_path: P
     model = assembly.load(copy, device="cpu")
     with pytest.raises(WowError, match="cannot do inverse_dynamics"):
         model.act(Video(np.zeros((3, 64, 64, 3), np.uint8), 20.0))
+
+
+def test_planning_begins_with_what_the_policy_of_a_checkpoint_would_do(
+    folder: Path, tmp_path: Path, model: MiniWorldModel, picture: np.ndarray
+) -> None:
+    with pytest.raises(WowError, match="wow train policy"):
+        model.imitate(picture, "push the puck")
+    copy = tmp_path / "guided"
+    shutil.copytree(folder, copy)
+    torch.manual_seed(0)
+    policy = Policy(
+        PolicyConfig(channels=(8, 8, 8), points=(2, 2, 2), glance=2, width=16, hidden=16, num_transitions=4)
+    )
+    torch.nn.init.normal_(policy.motion.weight)
+    weights.save_part(copy, "policy", dict(policy.state_dict()), {"model": asdict(policy.config)})
+    guided = assembly.load(copy, device="cpu")
+    alone, world, both = (
+        guided.imitate(picture, "push the puck").values,
+        model.policy(picture, "push the puck", num_frames=5).values,
+        guided.policy(picture, "push the puck", num_frames=5).values,
+    )
+    assert np.abs(alone - world).max() > 0.01
+    assert np.allclose(both, (alone + world) / 2.0, atol=1e-4)
+    assert not np.array_equal(guided.imitate(picture, "open the drawer").values, alone)

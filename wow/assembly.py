@@ -24,6 +24,7 @@ from wow.act.planner import GivenPlanner as GivenPlanner
 from wow.act.planner import ImaginingPlanner as ImaginingPlanner
 from wow.act.planner import Plan as Plan
 from wow.act.planner import Planner as Planner
+from wow.act.policy import CloningPlanner as CloningPlanner
 from wow.act.policy import PolicyPlanner as PolicyPlanner
 from wow.act.reading import Layout
 from wow.data.embodiment import embodiment_from_json
@@ -38,6 +39,7 @@ from wow.models.dit import DiT, DiTConfig
 from wow.models.idm import IdmConfig, InverseDynamicsModel, Scale
 from wow.models.judge import Judge as Judge
 from wow.models.judge import calibration_from_json as judge_calibration
+from wow.models.policy import Policy, PolicyConfig
 from wow.models.text import TextConditioner, TextEncoder, TextEncoderConfig
 from wow.refine.checks import Checks as Checks
 from wow.refine.contract import Attempt as Attempt
@@ -120,7 +122,7 @@ def load(name: str | Path = "wow-mini", device: str | None = None) -> Agent:
     Raises WowError for an unknown name, and for weights that are missing or corrupted.
     """
     folder = checkpoint_folder(name)
-    where = _device(device)
+    where, parts = _device(device), weights.read_manifest(folder).parts
     codec = load_codec(folder).to(where)
     tensors, config = weights.load_part(folder, "dit")
     dit = DiT(DiTConfig(**config["model"]))
@@ -135,9 +137,20 @@ def load(name: str | Path = "wow-mini", device: str | None = None) -> Agent:
         size=int(config["size"]),
         name=folder.name,
         device=where,
-        inverse=load_inverse(folder, device) if "idm" in weights.read_manifest(folder).parts else None,
+        guesser=load_policy(folder).to(where) if "policy" in parts else None,
+        inverse=load_inverse(folder, device) if "idm" in parts else None,
         folder=folder,
     )
+
+
+def load_policy(folder: Path) -> Policy:
+    """The policy of a checkpoint folder."""
+    tensors, config = weights.load_part(folder, "policy")
+    policy = Policy(PolicyConfig(**_sizes(config["model"])))
+    _fill(policy, tensors, folder)
+    ready: Any = policy.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert isinstance(ready, Policy)
+    return ready
 
 
 def load_inverse(folder: Path, device: str | None = None) -> InverseDynamics:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wow.imagine.flow import interpolate, step_times, velocity
-from wow.imagine.sampler import SamplingOptions, sample, sample_motion
+from wow.imagine.sampler import GUESS_LEVEL, SamplingOptions, sample, sample_motion
 from wow.models.dit import Conditions
 
 
@@ -139,3 +139,26 @@ def test_as_many_planning_steps_are_taken_as_are_asked_for(ends: tuple[torch.Ten
 
     sample_motion(Answers(motion=watch), ends[0][:, :1], conditions(True), SamplingOptions(9, 3))
     assert len(levels) == 3 and levels[0] == 1.0 and levels == sorted(levels, reverse=True)
+
+
+def test_one_step_takes_the_middle_of_both_means_and_more_draw_from_around_the_guess(
+    ends: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    clean, _ = ends
+    guess, levels = torch.full((1, 2, 7), 4.0), []
+
+    def watch(given: Conditions) -> torch.Tensor:
+        levels.append((float(given.motion_time), given.motion.clone()))
+        return torch.zeros_like(given.motion)
+
+    def drawn(steps: int, given: Conditions) -> torch.Tensor:
+        return sample_motion(Answers(motion=watch), clean[:, :1], given, SamplingOptions(4, steps), guess=guess).motion
+
+    assert torch.equal(drawn(1, conditions(True)), torch.full((1, 2, 7), 2.0))
+    levels.clear()
+    assert torch.allclose(drawn(3, conditions(True)), torch.zeros(1, 2, 7), atol=1e-6)
+    level, motion = levels[0]
+    noise = conditions(True).motion
+    assert level == GUESS_LEVEL and torch.allclose(motion, (1 - GUESS_LEVEL) * guess + GUESS_LEVEL * noise)
+    given = replace(conditions(True), motion_time=torch.zeros(1))
+    assert torch.equal(drawn(1, given), given.motion) and torch.equal(drawn(3, given), given.motion)

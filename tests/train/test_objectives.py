@@ -12,11 +12,12 @@ import torch
 from wow.assembly import load_text
 from wow.models.codec import Codec
 from wow.train.codec import CodecObjective, cut_where_moving, to_tensor, to_uint8
+from wow.train.instructed import Window, draw_window
 from wow.train.latents import encode_frames, encode_texts
 from wow.train.recipes import CODEC_RECIPES, WORLD_RECIPES, find_recipe
 from wow.train.relations import ObservedDiT, clip_features, relation_loss
 from wow.train.store import Clips
-from wow.train.world import Window, WorldNetwork, WorldRun, draw_window, prepare_world
+from wow.train.world import WorldNetwork, WorldRun, prepare_world
 from wow.types import Dimension, Embodiment, UInt8, WowError
 
 CARD = Embodiment("test", 20.0, tuple(Dimension(f"a{i}", "m") for i in range(7)), action_kind="delta")
@@ -41,7 +42,7 @@ CLIPS = make_clips()
 
 def windows(run: WorldRun, count: int = 300) -> list[Window]:
     random = np.random.default_rng(0)
-    return [draw_window(CLIPS, run, random) for _ in range(count)]
+    return [draw_window(CLIPS, run, 17, random) for _ in range(count)]
 
 
 def test_windows_stay_inside_their_episode_and_never_run_backwards() -> None:
@@ -160,7 +161,7 @@ def test_texts_are_mixed_one_short_to_four_dense(codec: Codec, tmp_path: Path) -
     run = WORLD_RECIPES["smoke"]()
     objective = prepare_world(run, CLIPS, codec, load_text(), tmp_path, lambda *_: None)
     random = np.random.default_rng(0)
-    short = [len(objective._text(1, random, short_only=False).split()) < 10 for _ in range(2000)]
+    short = [len(objective.told._text(1, random, short_only=False).split()) < 10 for _ in range(2000)]
     assert np.mean(short) == pytest.approx(0.2, abs=0.03)
 
 

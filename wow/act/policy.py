@@ -1,8 +1,9 @@
-"""Executing what a world model plans by itself, without reading it from a video: the baseline of reading."""
+"""Executing plans that nobody reads from a video: a world model's own, and a policy's; baselines of the whole loop."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,3 +45,16 @@ class PolicyPlanner:
         video = self.paint(picture, actions, seed)
         painted = time.perf_counter()
         return Plan(actions, video, seconds_to_imagine=painted - planned, seconds_to_act=planned - began)
+
+
+@dataclass(frozen=True)
+class CloningPlanner:
+    """Takes what a policy says, from each picture anew: behaviour cloning, the baseline of having a world model."""
+
+    imitate: Callable[[UInt8], Actions]
+
+    def __call__(self, scene: Scene, number: int) -> Plan:
+        picture = scene.look()
+        began = time.perf_counter()
+        actions = self.imitate(picture)
+        return Plan(actions, seconds_to_act=time.perf_counter() - began)

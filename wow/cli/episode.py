@@ -15,11 +15,11 @@ from wow.cli.sampling import Sampling
 from wow.types import Actions, UInt8, Video, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent, ImaginingPlanner, Outcome, Planner, PolicyPlanner
+    from wow.assembly import Agent, CloningPlanner, ImaginingPlanner, Outcome, Planner, PolicyPlanner
     from wow.sim.arm import MetaWorldArm
 
 Array = NDArray[np.float64]
-PlanFrom = Literal["imagined", "policy", "codec", "video", "actions"]
+PlanFrom = Literal["imagined", "policy", "clone", "codec", "video", "actions"]
 
 PICTURE_SIZE = 128
 """Height and width of what is filmed where no model says what it looks at [pixels]."""
@@ -31,7 +31,8 @@ OnStep = Callable[["MetaWorldArm", int], None]
 class EpisodeSettings(Sampling):
     """How an episode is planned and executed; the same settings and seed give the same outcome on the same machine.
 
-    plan_from: up to which stage the truth is put in; "policy" executes the world model's own plan without reading it.
+    plan_from: up to which stage the truth is put in; "policy" executes the world model's own plan without reading it,
+    "clone" that of its policy alone.
     replan_every: transitions executed of each plan; None for the whole of one. refine: search for each imagined clip
     instead of drawing it; None not to. unknown_pace: do not tell the controller the pace even where it is known.
     """
@@ -99,6 +100,9 @@ class EpisodeRunner:
         if settings.plan_from == "policy":
             assert agent is not None
             return policy_planner(agent, settings, instruction, seed)
+        if settings.plan_from == "clone":
+            assert agent is not None
+            return cloning_planner(agent, settings, instruction)
         recording = RecordingOptions(size=self.size)
         return DemonstratingPlanner(
             demonstrate=lambda: foresee(arm.environment, recording, pictures=settings.plan_from != "actions"),
@@ -126,7 +130,7 @@ def load_agent(settings: EpisodeSettings) -> Agent | None:
     if settings.plan_from == "actions":
         return None
     agent = load(settings.model)
-    if settings.plan_from == "policy":
+    if settings.plan_from in ("policy", "clone"):
         return agent
     if "inverse_dynamics" not in agent.capabilities:
         raise WowError(
@@ -170,6 +174,13 @@ def policy_planner(agent: Agent, settings: EpisodeSettings, instruction: str, se
         )
 
     return PolicyPlanner(plan, paint, seed)
+
+
+def cloning_planner(agent: Agent, settings: EpisodeSettings, instruction: str) -> CloningPlanner:
+    """Executes what the policy says, without a world model."""
+    from wow.assembly import CloningPlanner
+
+    return CloningPlanner(lambda picture: agent.imitate(picture, instruction, fps=settings.fps))
 
 
 def reader(agent: Agent) -> Callable[[Video, Array | None, bool], Actions]:

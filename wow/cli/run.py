@@ -50,8 +50,9 @@ class Run(Sampling, MakesFolder, Seeded):
     model: str = "wow-mini"
     """A model that comes with the package, or the folder of a checkpoint."""
     plan_from: PlanFrom = "imagined"
-    """Execute the world model's own plan instead of reading it from the video (policy), or put in the truth for the
-    stages before: the expert's true video through the codec, or read directly, or the expert's own actions."""
+    """Execute the world model's own plan instead of reading it from the video (policy), or that of its policy alone
+    (clone: behaviour cloning), or put in the truth for the stages before: the expert's true video through the codec, or
+    read directly, or the expert's own actions."""
     replan_every: int = 8
     """Transitions of a plan that are executed before the scene is looked at again."""
     open_loop: bool = False

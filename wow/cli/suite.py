@@ -152,6 +152,7 @@ class Evaluation:
         source = {
             "imagined": "imagined videos",
             "policy": "its own plan",
+            "clone": "its policy alone",
             "codec": "true videos through the codec",
             "video": "true videos",
         }

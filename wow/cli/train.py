@@ -1,4 +1,4 @@
-"""`wow train codec`, `wow train world`, `wow train idm` and `wow train export`."""
+"""`wow train codec`, `wow train world`, `wow train policy`, `wow train idm` and `wow train export`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from wow.cli.progress import Progress
 from wow.train.codec import CodecRun
 from wow.train.idm_run import IdmRun
 from wow.train.loop import Objective, TrainConfig
-from wow.train.recipes import CODEC_RECIPES, IDM_RECIPES, WORLD_RECIPES, find_recipe
+from wow.train.policy import PolicyRun
+from wow.train.recipes import CODEC_RECIPES, IDM_RECIPES, POLICY_RECIPES, WORLD_RECIPES, find_recipe
 from wow.train.store import Clips
 from wow.train.world import WorldRun
 from wow.types import WowError
@@ -101,6 +102,36 @@ class TrainWorld(Train):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainPolicy(Train):
+    """Train the policy: from a picture and an instruction straight to the motion, by imitation."""
+
+    config: PolicyRun = field(default_factory=POLICY_RECIPES["mini"])
+    """The recipe's fields."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        recipe = find_recipe(POLICY_RECIPES, named_recipe(arguments))
+        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
+        return parse_with_tyro(cls, arguments, verb, over)
+
+    def run(self) -> Summary:
+        from wow import assembly
+        from wow.train.distributed import device
+        from wow.train.policy import prepare_policy
+
+        clips = _clips(self)
+        with Progress("prepare", total=None) as progress:
+            objective = prepare_policy(
+                self.config,
+                clips,
+                assembly.load_text().to(device()),
+                self.data[0] / ".cache",
+                lambda done, total: progress.update(done, f"of {total} texts"),
+            )
+        return train_part(self, objective, self.config.train, "policy", objective.about())
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainIdm(Train):
     """Train the inverse dynamics model: from the frames of a video to the robot's actions, with their errors."""
 
@@ -162,6 +193,8 @@ class Export(MakesFolder):
     """Folder of a world run."""
     idm: Path | None = None
     """Folder of an inverse dynamics run."""
+    policy: Path | None = None
+    """Folder of a policy run."""
     critic: Path | None = None
     """Folder of a critic run."""
 
@@ -172,10 +205,12 @@ class Export(MakesFolder):
         from wow import weights
         from wow.train.export import export
 
-        runs = [run for run in (self.codec, self.world, self.idm, self.critic) if run is not None]
+        named = (self.codec, self.world, self.idm, self.policy, self.critic)
+        runs = [run for run in named if run is not None]
         if not runs:
             raise WowError(
-                "nothing to export: name --codec RUN, --world RUN, --idm RUN, --critic RUN or several of them"
+                "nothing to export: name --codec RUN, --world RUN, --idm RUN, --policy RUN, --critic RUN or several of "
+                "them"
             )
         for run in runs:
             export(run, self.out)

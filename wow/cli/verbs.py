@@ -69,6 +69,13 @@ def train_idm() -> type[Command]:
     return TrainIdm
 
 
+def train_policy() -> type[Command]:
+    """Train the policy that planning begins with: from a picture and an instruction to a motion."""
+    from wow.cli.train import TrainPolicy
+
+    return TrainPolicy
+
+
 def train_critic() -> type[Command]:
     """Train a critic: from a video and a goal to whether it is reached."""
     from wow.cli.train_critic import TrainCritic
@@ -245,6 +252,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "train world": train_world,
     "train codec": train_codec,
     "train idm": train_idm,
+    "train policy": train_policy,
     "train critic": train_critic,
     "train export": train_export,
     "bench world": bench_world,

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from wow.imagine.actions import ActionScale
 from wow.imagine.contract import OnStep, demand
+from wow.imagine.guess import first_guess
 from wow.imagine.sampler import SamplingOptions, sample, sample_motion
 from wow.models.codec import Codec
 from wow.models.dit import Conditions, DiT
 from wow.models.fit import fit_picture
+from wow.models.policy import Policy
 from wow.models.text import TextConditioner
 from wow.types import Actions, Embodiment, Float32, UInt8, Video, WowError
 
@@ -37,7 +39,10 @@ class Request:
 
 @dataclass(frozen=True)
 class MiniWorldModel:
-    """A codec, a video transformer and a text encoder. typical_seconds: its usual robot time between frames."""
+    """A codec, a video transformer and a text encoder. typical_seconds: its usual robot time between frames.
+
+    guesser: a policy whose motion planning begins with; None to plan without one.
+    """
 
     codec: Codec
     dit: DiT
@@ -48,6 +53,7 @@ class MiniWorldModel:
     size: int
     name: str = "wow-mini"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    guesser: Policy | None = None
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -104,7 +110,7 @@ class MiniWorldModel:
             first = options.num_planning_steps if any(request.actions is None for request in requests) else 0
             total = first + options.num_inference_steps
             if first:
-                conditions = sample_motion(self.dit, latent, conditions, options, lambda done, _: on_step(done, total))
+                conditions = self._plan(pictures, latent, conditions, options, lambda done, _: on_step(done, total))
             drawn = sample(self.dit, noise, latent, conditions, options, lambda done, _: on_step(first + done, total))
             painted = self.codec.decode(drawn, pictures[:, 0])
         frames = ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy()
@@ -125,11 +131,29 @@ class MiniWorldModel:
         request = Request(frames, prompt, None, seed, None if fps is None else 1 / fps)
         self._check([request], num_frames)
         with torch.no_grad():
-            latent = self.codec.encode(self._tensor(frames))[None]
+            pictures = self._tensor(frames)[None]
+            latent = self.codec.encode(pictures[0])[None]
             _, conditions = self._prepare([request], num_frames, latent.shape[2:])
-            drawn = sample_motion(self.dit, latent, conditions, options)
+            drawn = self._plan(pictures, latent, conditions, options)
         values = self.scale.actions(drawn.motion[0].cpu().numpy())
         return Actions(values, self.embodiment, seconds=request.seconds)
+
+    def imitate(self, picture: UInt8, prompt: str, *, fps: float | None = None) -> Actions:
+        """The actions that the policy alone would take from uint8 [H, W, 3]: behaviour cloning, without a world model.
+
+        Raises WowError where the model has no policy.
+        """
+        if self.guesser is None:
+            raise WowError(
+                f"{self.name} has no policy: train one with wow train policy, and add it with "
+                f"wow train export --policy RUN --out FOLDER"
+            )
+        frames, _ = self.fit(picture)
+        request = Request(frames, prompt, seconds=None if fps is None else 1 / fps)
+        with torch.no_grad():
+            _, conditions = self._prepare([request], self.guesser.config.num_transitions + 1, torch.Size([1]))
+            motion = self.guesser(self._tensor(frames), conditions)
+        return Actions(self.scale.actions(motion[0].cpu().numpy()), self.embodiment, seconds=request.seconds)
 
     def reconstruct(self, frames: UInt8) -> UInt8:
         """A clip [T, H, W, 3] through the codec and back, painted over its first frame: the best `imagine` could do."""
@@ -140,6 +164,21 @@ class MiniWorldModel:
         return result
 
     # ---- inside ----
+
+    def _plan(
+        self,
+        pictures: Tensor,
+        latent: Tensor,
+        conditions: Conditions,
+        options: SamplingOptions,
+        on_step: OnStep = lambda done, total: None,
+    ) -> Conditions:
+        """The conditions with a motion for the clips that have none. pictures [b k 3 h w], latent: of the context."""
+        guess = None
+        if self.guesser is not None:
+            summed = torch.tensor(self.scale.summed, device=self.device)
+            guess = first_guess(self.guesser, pictures[:, 0], conditions, summed)
+        return sample_motion(self.dit, latent, conditions, options, on_step, guess)
 
     def _video(self, frames: UInt8, request: Request) -> Video:
         clip = frames.copy()

@@ -15,6 +15,9 @@ from wow.models.dit import Conditions
 
 OnStep = Callable[[int, int], None]
 
+GUESS_LEVEL = 0.5
+"""Noise that a first guess of a motion gets where several planning steps draw another one from around it."""
+
 
 @runtime_checkable
 class Denoiser(Protocol):
@@ -80,13 +83,24 @@ def sample_motion(
     conditions: Conditions,
     options: SamplingOptions,
     on_step: OnStep = lambda done, total: None,
+    guess: Float[Tensor, "b t1 a"] | None = None,
 ) -> Conditions:
-    """The conditions with a motion drawn, and now given, where its level was 1: its noise is what they hold there."""
+    """The conditions with a motion drawn, and now given, where its level was 1: its noise is what they hold there.
+
+    guess: what another model takes for the mean of all motions that may follow. One planning step takes the middle of
+    both means; several draw a motion from around the guess (Meng et al. 2022, SDEdit).
+    """
     given, motion = (conditions.motion_time == 0.0)[:, None, None], conditions.motion
     times = step_times(options.num_planning_steps, options.shift)
+    draws = options.num_planning_steps > 1
+    if guess is not None and draws:
+        times = GUESS_LEVEL * times
+        motion = torch.where(given, motion, guess + GUESS_LEVEL * (motion - guess))
     for step, (now, after) in enumerate(zip(times[:-1].tolist(), times[1:].tolist(), strict=True)):
         known = replace(conditions, motion=motion, motion_time=now * conditions.motion_time)
         clean = _guided(denoiser, context, known, options.guidance_scale)
+        if guess is not None and not draws:
+            clean = (clean + guess) / 2.0
         moved = clean if after == 0.0 else motion + (after - now) * velocity(motion, clean, now)
         motion = torch.where(given, motion, moved)
         on_step(step + 1, options.num_planning_steps)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wow.models.codec import Codec
 from wow.train.codec import to_tensor, to_uint8
-from wow.train.precision import half_where_fast
+from wow.train.precision import half_where_fast, has_fast_half
 from wow.types import Float32, UInt8, WowError
 
 
@@ -64,3 +66,13 @@ def draw_tint(count: int, disturbance: Disturbance, random: np.random.Generator)
     """For each of `count` clips, what its colours are multiplied by and moved by [count, 3]."""
     gain, offset = (random.normal(middle, disturbance.tint, (count, 3)).astype(np.float32) for middle in (1.0, 0.0))
     return gain, offset
+
+
+def tinted(frames: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    """uint8 [b t h w 3] as pictures [b t 3 h w] in [-1, 1], colours multiplied and moved."""
+    half = has_fast_half(frames.device)
+    # Pictures of eight bits need no more than half precision, and this is a good part of a step's memory traffic.
+    pictures = frames.to(torch.bfloat16 if half else torch.float32)
+    shape = (len(frames), 1, 1, 1, 3)
+    factor, shift = (x.to(pictures.dtype).view(shape) for x in (gain / 127.5, offset - gain))
+    return rearrange(torch.addcmul(shift, pictures, factor).clamp_(-1.0, 1.0), "b t h w c -> b t c h w")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,10 +17,10 @@ from wow.data.embodiment import embodiment_to_json
 from wow.models.codec import Codec
 from wow.models.idm import InverseDynamicsModel, Prediction
 from wow.train.codec import to_tensor
-from wow.train.disturb import disturb, draw_tint, paint_again
+from wow.train.disturb import disturb, draw_tint, paint_again, tinted
 from wow.train.idm_data import Source, check_same, moves_of, scale_of_truths, truth_of
 from wow.train.idm_run import IdmRun, IdmWindow, draw_window, layout_of
-from wow.train.precision import half_where_fast, has_fast_half
+from wow.train.precision import half_where_fast
 from wow.types import UInt8, WowError
 
 
@@ -93,7 +92,7 @@ class IdmObjective:
 
     def loss(self, network: nn.Module, batch: IdmBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         run, device = self.run, batch.frames.device
-        pictures = _tinted(batch.frames, batch.gain, batch.offset)
+        pictures = tinted(batch.frames, batch.gain, batch.offset)
         with half_where_fast(device):
             said: Prediction = network(pictures, batch.flow, batch.seconds, batch.is_paced, None, _labelled(batch))
         action, place = (
@@ -249,19 +248,9 @@ def start_from(network: nn.Module, tensors: Mapping[str, Tensor]) -> int:
     return len(fitting)
 
 
-def _tinted(frames: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
-    """uint8 [b t h w 3] as pictures [b t 3 h w] in [-1, 1], colours multiplied and moved."""
-    half = has_fast_half(frames.device)
-    # Pictures of eight bits need no more than half precision, and this is a good part of a step's memory traffic.
-    pictures = frames.to(torch.bfloat16 if half else torch.float32)
-    shape = (len(frames), 1, 1, 1, 3)
-    factor, shift = (x.to(pictures.dtype).view(shape) for x in (gain / 127.5, offset - gain))
-    return rearrange(torch.addcmul(shift, pictures, factor).clamp_(-1.0, 1.0), "b t h w c -> b t c h w")
-
-
 def _labelled(batch: IdmBatch) -> Tensor | None:
     """The labelled pictures [n 3 h w], tinted as if each were of a clip of its own; None where there are none."""
     if len(batch.labelled) == 0:
         return None
     which = torch.arange(len(batch.labelled), device=batch.gain.device) % len(batch.gain)
-    return _tinted(batch.labelled[:, None], batch.gain[which], batch.offset[which])[:, 0]
+    return tinted(batch.labelled[:, None], batch.gain[which], batch.offset[which])[:, 0]

@@ -13,23 +13,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wow.data.embodiment import embodiment_to_json
-from wow.imagine.actions import ActionScale, between_frames, scale_of
+from wow.imagine.actions import scale_of
 from wow.imagine.flow import interpolate
 from wow.imagine.sampler import SamplingOptions, sample, sample_motion
 from wow.models.codec import Codec
 from wow.models.dit import Conditions, DiT, DiTConfig
 from wow.models.text import TextConditioner
 from wow.train.codec import to_tensor, to_uint8
-from wow.train.latents import TextTable, encode_frames, encode_texts
+from wow.train.instructed import Instructed
+from wow.train.latents import encode_frames, encode_texts
 from wow.train.loop import TrainConfig
 from wow.train.relations import FrameEncoder, ObservedDiT, clip_features, encode_teacher, relation_loss
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
 
 OnDone = Callable[[str, int, int], None]
-
-LONGEST_SHORT_TEXT = 16
-"""Words in the longest short instruction; dense captions have more."""
 
 
 @dataclass(frozen=True)
@@ -69,34 +67,6 @@ class WorldRun:
         shares = (self.from_start, self.short_texts, self.no_text, self.no_pace, self.free_pace, self.more_context)
         if not all(0.0 <= share <= 1.0 for share in (*shares, self.no_motion, self.unseen, self.unplanned)):
             raise WowError("shares of the training data lie between 0 and 1")
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which frames of an episode a clip shows: rows of the store, and the robot time between them [s]."""
-
-    episode: int
-    rows: NDArray[np.int64]
-    seconds: float
-    covers_the_rest: bool
-
-
-def draw_window(
-    clips: Clips, run: WorldRun, random: np.random.Generator, episodes: NDArray[np.int64] | None = None
-) -> Window:
-    """A clip that starts anywhere and reaches the end of its episode, or runs at a pace of its own.
-
-    Past the end the last frame stays: a finished task looks finished. episodes: those to choose from, all by default.
-    """
-    episode = int(random.integers(len(clips)) if episodes is None else random.choice(episodes))
-    last = clips.length(episode) - 1
-    start = 0 if random.random() < run.from_start else int(random.integers(max(last, 1)))
-    steps = run.model.num_frames - 1
-    to_end = max(1.0, (last - start) / steps)
-    covers = random.random() >= run.free_pace
-    stride = to_end if covers else float(random.uniform(1.0, max(to_end, 3.0)))
-    frames = np.minimum(np.round(start + stride * np.arange(steps + 1)), last).astype(np.int64)
-    return Window(episode, clips.start[episode] + frames, stride / clips.fps, covers)
 
 
 @dataclass(frozen=True)
@@ -171,32 +141,27 @@ class WorldObjective:
         run: WorldRun,
         clips: Clips,
         latents: NDArray[np.float16],
-        texts: TextTable,
-        scale: ActionScale,
+        told: Instructed,
         codec: Codec,
         teacher: NDArray[np.float16] | None = None,
     ) -> None:
         self.run, self.clips, self.latents = run, clips, latents
-        self.texts, self.scale, self.codec = texts, scale, codec
+        self.told, self.codec = told, codec
         self.teacher = teacher
         dit = DiT(run.model)
         self.network: nn.Module = WorldNetwork(dit if teacher is None else ObservedDiT(dit, run.relation_block))
-        # What an episode that ignores its text will do, nobody can tell from its first picture.
-        self._plannable = np.flatnonzero(clips.obeys) if clips.obeys.any() else np.arange(len(clips))
-        self._short = [[t for t in options if len(t.split()) <= LONGEST_SHORT_TEXT] for options in clips.texts]
-        self._dense = [[t for t in options if len(t.split()) > LONGEST_SHORT_TEXT] for options in clips.texts]
 
     def batch(self, batch_size: int, generator: torch.Generator) -> WorldBatch:
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
         run = self.run
-        windows = [draw_window(self.clips, run, random) for _ in range(batch_size)]
+        windows = self.told.windows(batch_size, random)
         rows = np.stack([window.rows for window in windows])
         level = torch.sigmoid(run.time_mean + run.time_std * torch.randn(batch_size, generator=generator))
         unseen = torch.rand(batch_size, generator=generator) < run.unseen
         without = torch.rand(batch_size, generator=generator) < run.no_motion
         return WorldBatch(
             latents=torch.from_numpy(self.latents[rows]),
-            conditions=replace(self._conditions(windows, random), motion_time=without.float()),
+            conditions=replace(self.told.conditions(windows, random), motion_time=without.float()),
             kept=torch.where(torch.rand(batch_size, generator=generator) < run.more_context, 3, 1),
             level=torch.where(unseen, 1.0, level),
             plans=self._plans(batch_size * run.plans, random),
@@ -206,10 +171,10 @@ class WorldObjective:
 
     def _plans(self, count: int, random: np.random.Generator) -> Plans:
         kept = 3 if random.random() < self.run.more_context else 1
-        windows = [draw_window(self.clips, self.run, random, self._plannable) for _ in range(count)]
+        windows = self.told.windows(count, random, self.told.plannable)
         context = self.latents[np.stack([window.rows[:kept] for window in windows])]
         level = np.where(random.random(count) < self.run.unplanned, 1.0, random.uniform(0.02, 1.0, count))
-        conditions = replace(self._conditions(windows, random), motion_time=torch.from_numpy(level).float())
+        conditions = replace(self.told.conditions(windows, random), motion_time=torch.from_numpy(level).float())
         return Plans(torch.from_numpy(context), conditions)
 
     def loss(self, network: nn.Module, batch: WorldBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -238,14 +203,11 @@ class WorldObjective:
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""
-        random = np.random.default_rng(0)
-        whole = replace(self.run, free_pace=0.0)
-        pace = float(np.mean([draw_window(self.clips, whole, random).seconds for _ in range(2000)]))
         return {
             "model": asdict(self.run.model),
-            "action_scale": asdict(self.scale),
+            "action_scale": asdict(self.told.scale),
             "embodiment": embodiment_to_json(self.clips.embodiment),
-            "typical_seconds": pace,
+            "typical_seconds": self.told.typical_seconds(),
             "size": int(self.clips.frames.shape[1]),
         }
 
@@ -256,12 +218,11 @@ class WorldObjective:
         device = next(network.parameters()).device
         assert isinstance(network, WorldNetwork)
         picked = [int(i) for i in np.linspace(0, len(self.clips) - 1, 6)]
-        still = WorldRun(model=self.run.model, from_start=1.0, free_pace=0.0)
-        windows = [_window_of(self.clips, episode, still) for episode in picked]
+        windows = [self.told.whole(episode) for episode in picked]
         clean = torch.from_numpy(self.latents[np.stack([w.rows for w in windows])]).float().to(device)
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(clean.shape, generator=generator).to(device)
-        conditions = self._conditions(windows, np.random.default_rng(0), short_only=True)
+        conditions = self.told.conditions(windows, np.random.default_rng(0), short_only=True)
         motion = torch.randn(conditions.motion.shape, generator=generator)
         conditions = replace(conditions, motion=motion, motion_time=torch.ones(len(windows)))
         conditions = conditions.map(lambda x: x.to(device))
@@ -275,35 +236,6 @@ class WorldObjective:
         shown = np.linspace(0, clean.shape[1] - 1, 9).round().astype(int)
         rows = [np.concatenate([*video[shown]], axis=1) for pair in zip(imagined, truth, strict=True) for video in pair]
         return np.concatenate(rows, axis=0)
-
-    def _conditions(self, windows: list[Window], random: np.random.Generator, short_only: bool = False) -> Conditions:
-        """Texts, true motions (given) and paces. short_only: with a short text and no pace, as for `imagine`."""
-        given = [self._given(window, random) if not short_only else (True, False) for window in windows]
-        texts = [self._text(window.episode, random, short_only) for window in windows]
-        tokens, mask = self.texts.gather(texts)
-        actions = [between_frames(self.clips.actions, window.rows, self.clips.embodiment) for window in windows]
-        has_text, has_seconds = (torch.tensor(column) for column in zip(*given, strict=True))
-        return Conditions(
-            text=tokens,
-            text_mask=mask,
-            has_text=has_text,
-            motion=torch.from_numpy(self.scale.motion(np.stack(actions))),
-            motion_time=torch.zeros(len(windows)),
-            seconds=torch.tensor([window.seconds for window in windows], dtype=torch.float32),
-            has_seconds=has_seconds,
-        )
-
-    def _given(self, window: Window, random: np.random.Generator) -> tuple[bool, bool]:
-        """Whether a clip comes with its text and with its pace. A clip that ignores its text goes without it."""
-        has_text = bool(self.clips.obeys[window.episode]) and random.random() >= self.run.no_text
-        return has_text, not window.covers_the_rest or random.random() >= self.run.no_pace
-
-    def _text(self, episode: int, random: np.random.Generator, short_only: bool) -> str:
-        if short_only:
-            return self.clips.texts[episode][0]
-        short, dense = self._short[episode], self._dense[episode]
-        options = short if short and (not dense or random.random() < self.run.short_texts) else dense
-        return options[int(random.integers(len(options)))]
 
 
 def prepare_world(
@@ -326,22 +258,14 @@ def prepare_world(
     model = replace(
         run.model, grid=latents.shape[2], latent_channels=latents.shape[1], action_width=clips.actions.shape[1]
     )
-    scale = scale_of(clips.actions, clips.embodiment)
+    told = Instructed(clips, texts, scale_of(clips.actions, clips.embodiment), run, model.num_frames)
     teacher = None
     if run.relation_weight > 0:
         if encoder is None:
             raise WowError("the relation loss needs a teacher: leave --config.relation-weight at 0 to train without")
         side = model.grid // model.patch
         teacher = encode_teacher(encoder, clips, side, cache, lambda done, total: on_done("relations", done, total))
-    return WorldObjective(replace(run, model=model), clips, latents, texts, scale, codec, teacher)
-
-
-def _window_of(clips: Clips, episode: int, run: WorldRun) -> Window:
-    """The clip that shows a whole episode."""
-    last = clips.length(episode) - 1
-    stride = max(1.0, last / (run.model.num_frames - 1))
-    frames = np.minimum(np.round(stride * np.arange(run.model.num_frames)), last).astype(np.int64)
-    return Window(episode, clips.start[episode] + frames, stride / clips.fps, True)
+    return WorldObjective(replace(run, model=model), clips, latents, told, codec, teacher)
 
 
 def _motion_weight(clean: Tensor, strength: float) -> Tensor:
