@@ -153,6 +153,13 @@ def bench_leaderboard() -> type[Command]:
     return BenchLeaderboard
 
 
+def bench_audit() -> type[Command]:
+    """Show which metric sees which fault, and which agrees with executed success."""
+    from wow.cli.bench_audit import BenchAudit
+
+    return BenchAudit
+
+
 def bench_refine() -> type[Command]:
     """Compare refining with other ways to spend the same videos, by executed success."""
     from wow.cli.bench_refine import BenchRefine
@@ -268,6 +275,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "plan-memory": plan_memory,
     "overfit": overfit,
     "bench leaderboard": bench_leaderboard,
+    "bench audit": bench_audit,
     "bench refine": bench_refine,
     "doctor": doctor,
 }

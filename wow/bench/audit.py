@@ -1,0 +1,203 @@
+"""The metric audit: which metric sees which fault, and which agrees with what is executed.
+
+Each rung of the ladder is a run like any other. A metric sees a fault where the paired difference from the truth, over
+samples, is surely worse at full strength, and is monotone where every rung is worse than the one below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wow.bench.correlation import Correlation, correlate
+from wow.bench.dimensions.registry import METRICS
+from wow.bench.intervals import Estimate, mean
+from wow.bench.ladder import CLAIMS, FAULTS
+from wow.bench.leaderboard import relative_scores, value_of
+from wow.bench.scores_v2 import SCALES
+from wow.bench.suite_results import Results
+from wow.bench.text import grid
+
+TRUTH = "truth"
+EXECUTED = "executed_success"
+OVERALL_V1, OVERALL_V2 = "overall v1", "overall v2"
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a metric makes of a fault. worse: by how much each rung is worse than the truth, in the metric's own unit,
+    weakest first. at_full: the last of these with its interval; a metric of a whole suite has none."""
+
+    metric: str
+    fault: str
+    worse: tuple[float, ...]
+    at_full: Estimate
+
+    @property
+    def sees(self) -> bool:
+        """Whether it is surely worse at full strength."""
+        low = self.at_full.low
+        return self.at_full.value > _ROUNDING and (low is None or low > 0)
+
+    @property
+    def is_fooled(self) -> bool:
+        """Whether the faulty video is surely rated better than the truth."""
+        high = self.at_full.high
+        return self.at_full.value < -_ROUNDING and high is not None and high < 0
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether every rung is worse than the one below, and the first worse than the truth."""
+        steps = np.diff([0.0, *self.worse])
+        return bool((steps > 0).all())
+
+    @property
+    def word(self) -> str:
+        """For a table."""
+        if self.is_fooled:
+            return "fooled"
+        if not self.sees:
+            return "-"
+        return "monotone" if self.is_monotone else "sees"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """sights: of every metric that could be measured, for every fault. correlations: with executed success over the
+    runs, by metric and overall score, on which more means better; None where nothing varies. executed: of each run."""
+
+    strengths: tuple[float, ...]
+    sights: tuple[Sight, ...]
+    correlations: Mapping[str, Correlation]
+    executed: Mapping[str, float]
+
+    def claims(self) -> list[tuple[str, str, bool]]:
+        """Metric, fault, and whether what it claims holds: it sees the fault, and is monotone."""
+        found = {(sight.metric, sight.fault): sight for sight in self.sights}
+        asked = [(metric, fault) for fault, metrics in CLAIMS.items() for metric in metrics]
+        return [(m, f, found[m, f].sees and found[m, f].is_monotone) for m, f in asked if (m, f) in found]
+
+
+def rung(fault: str, strength: float) -> str:
+    """The name of a run of the ladder."""
+    return f"{fault}-{strength:g}"
+
+
+def audit(truth: Results, rungs: Mapping[tuple[str, float], Results], others: Sequence[Results] = ()) -> Audit:
+    """From the runs of the ladder, by fault and strength, and of the truth. others: count in the correlations only."""
+    strengths = tuple(sorted({strength for _, strength in rungs}))
+    faults = [fault for fault in FAULTS if (fault, strengths[-1]) in rungs]
+    sights = [
+        sight
+        for name in truth.board.metrics
+        for fault in faults
+        if (sight := _sight(name, fault, truth, [rungs[fault, strength] for strength in strengths])) is not None
+    ]
+    runs = [truth, *rungs.values(), *others]
+    executed = {run.folder.name: value for run in runs if (value := value_of(run, EXECUTED)) is not None}
+    return Audit(strengths, tuple(sights), _correlations(runs), executed)
+
+
+def _sight(name: str, fault: str, truth: Results, rungs: Sequence[Results]) -> Sight | None:
+    sign = 1.0 if METRICS[name].higher_is_better else -1.0
+    if METRICS[name].pool is not None:
+        values = [value_of(run, name) for run in (truth, *rungs)]
+        if any(value is None for value in values):
+            return None
+        known = [float(value) for value in values if value is not None]
+        worse = tuple(sign * (known[0] - value) for value in known[1:])
+        return Sight(name, fault, worse, Estimate(worse[-1], None, None, len(truth.board)))
+    gaps: list[NDArray[np.float64]] = [sign * _paired(truth, run, name) for run in rungs]
+    if any(len(gap) == 0 for gap in gaps):
+        return None
+    return Sight(name, fault, tuple(float(gap.mean()) for gap in gaps), mean(gaps[-1].tolist()))
+
+
+def _paired(truth: Results, run: Results, name: str) -> NDArray[np.float64]:
+    """Truth minus run of the samples of which both have the metric."""
+    shared = [key for key in truth.board.keys if key in run.board.keys]
+    one, other = (results.board.restricted(shared).values[name] for results in (truth, run))
+    gap = one - other
+    return np.asarray(gap[~np.isnan(gap)])
+
+
+def _correlations(runs: Sequence[Results]) -> dict[str, Correlation]:
+    """Of each metric and of both overall scores with executed success, over the runs that have it."""
+    kept = [run for run in runs if value_of(run, EXECUTED) is not None]
+    if len(kept) < 3:
+        return {}
+    executed = [value_of(run, EXECUTED) or 0.0 for run in kept]
+    columns: dict[str, list[float]] = {}
+    for name in METRICS:
+        values = [value_of(run, name) for run in kept]
+        if not name.startswith("executed_") and all(value is not None for value in values):
+            sign = 1.0 if METRICS[name].higher_is_better else -1.0
+            columns[name] = [sign * value for value in values if value is not None]
+    shared = [name for name in columns if name in SCALES]
+    relative = relative_scores(kept, shared)
+    if relative is not None:
+        columns[OVERALL_V1] = [scores.overall for scores in relative]
+    overall = [((run.content["v2"] or {}).get("overall") or {}).get("value") for run in kept]
+    if all(value is not None for value in overall):
+        columns[OVERALL_V2] = [float(value) for value in overall if value is not None]
+    found = {name: correlate(column, executed) for name, column in columns.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def markdown(found: Audit, about: str) -> str:
+    """The audit for people."""
+    faults = list(dict.fromkeys(sight.fault for sight in found.sights))
+    by_place = {(sight.metric, sight.fault): sight for sight in found.sights}
+    rows = [["metric", *faults]]
+    for name in dict.fromkeys(sight.metric for sight in found.sights):
+        cells = [by_place[name, fault].word if (name, fault) in by_place else "N/A" for fault in faults]
+        rows.append([METRICS[name].title, *cells])
+    claims = found.claims()
+    broken = [f"{METRICS[metric].title} on {fault}" for metric, fault, holds in claims if not holds]
+    lines = ["# The metric audit", about, "## Which metric sees which fault", grid(rows), _KEY]
+    lines += [f"Of {len(claims)} claims {len(claims) - len(broken)} hold. Broken: {', '.join(broken) or 'none'}."]
+    lines += [f"## Correlation with executed success over {len(found.executed)} runs", _correlated(found)]
+    rates = [["run", "executed success"], *([name, f"{value:.2f}"] for name, value in found.executed.items())]
+    return "\n\n".join([*lines, grid(rates)]) + "\n"
+
+
+_KEY = (
+    "monotone: surely worse than the truth at full strength, and worse with every rung; sees: surely worse at full "
+    "strength; -: not seen; fooled: surely rated better than the truth. Of FVD, which has one value for all samples, "
+    "only the sign is looked at."
+)
+
+
+def _correlated(found: Audit) -> str:
+    if not found.correlations:
+        return "N/A: fewer than three runs were executed, or all with the same success."
+    rows = [["metric (more is better)", "Pearson", "Spearman", "runs"]]
+    for name, one in sorted(found.correlations.items(), key=lambda pair: -pair[1].pearson.value):
+        title = METRICS[name].title if name in METRICS else name
+        rows.append([title, _shown(one.pearson), _shown(one.spearman), str(one.pearson.n)])
+    return grid(rows)
+
+
+def _shown(found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return f"{found.value:.2f}"
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def audit_json(found: Audit) -> dict[str, Any]:
+    """The audit for machines."""
+    return {
+        "strengths": list(found.strengths),
+        "sights": [
+            {**asdict(sight), "sees": sight.sees, "monotone": sight.is_monotone, "fooled": sight.is_fooled}
+            for sight in found.sights
+        ],
+        "claims": [{"metric": metric, "fault": fault, "holds": holds} for metric, fault, holds in found.claims()],
+        "correlations": {name: asdict(one) for name, one in found.correlations.items()},
+        "executed": dict(found.executed),
+    }
