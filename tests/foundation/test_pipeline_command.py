@@ -164,3 +164,18 @@ def test_wow_mini_takes_batches_too() -> None:
     words = ["imagine", "--batch", "clips.jsonl", "--model", "mini", "--num-frames", "5", "--out", "many"]
     assert main([*words, "--num-inference-steps", "1"]) == 0
     assert len(read_video(Path("many/b/vision.mp4"))) == 5
+
+
+def test_ways_to_sample_faster_are_options_and_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["imagine", "scene.png", "open the drawer", "--model", str(folder), *FAST, "--num-inference-steps", "3"]
+    fast = ["--batched-guidance", "--cache-threshold", "10", "--guidance-interval", "0", "0.9", "--json"]
+    assert main([*words, *fast, "--out", "fast"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[-1])["passes"] == {"made": 3, "skipped": 1}
+    assert "1 of 3 passes" in said.err
+    refused(capsys, [*words, "--attention", "none", "--out", "x"], "there is no attention called 'none'")
+    refused(capsys, [*words, "--cache-threshold", "-1", "--out", "y"], "0 (never) to 10")
+    refused(capsys, [*words, "--lora", "none.safetensors", "--out", "z"], "no file none.safetensors")
+    refused(capsys, [*words, "--lora", "scene.png", "--out", "w"], "scene.png")
+    mini = ["imagine", "scene.png", "push", "--model", "wow-mini", "--cache-threshold", "0.1", "--out", "v"]
+    refused(capsys, mini, "--cache-threshold is for foundation models")

@@ -86,20 +86,25 @@ def check_early(command: Imagine) -> None:
     check_frames(card, command.num_frames)
     if command.batch is None:
         check_prompt(card, command.instruction)
+    if command.lora is not None and not command.lora.is_file():
+        raise WowError(f"there is no file {command.lora}: name a LoRA in safetensors")
 
 
 def run(command: Imagine) -> Summary:
     """One clip, several candidates, or a batch."""
     from wow.foundation.loading import open_model
     from wow.foundation.memory import job_of
+    from wow.foundation.speed import check_speed
 
     began = time.perf_counter()
     tell = _Tell()
+    check_speed(card_of(command.model), command.speed())
     model = open_model(
         source_of(command.model),
         command.wish(),
         lambda card: job_of(card, command.num_frames, command.num_inference_steps, command.size()),
         tell,
+        [] if command.lora is None else [(command.lora, command.lora_scale)],
     )
     if command.batch is not None:
         clips = read_clips(command.batch, command.seed)
@@ -115,7 +120,8 @@ def run(command: Imagine) -> Summary:
         for place, clip in enumerate(clips):
             video, fitting = _draw(model, command, clip, progress, place * command.num_inference_steps)
             videos.append(video)
-    return _write(command, videos, clips, fitting, {**tell.said(), "seconds": time.perf_counter() - began})
+    more = {"plan": str(model.plan), "passes": asdict(model.passes), "seconds": time.perf_counter() - began}
+    return _write(command, videos, clips, fitting, more)
 
 
 def _draw(
@@ -146,6 +152,7 @@ def _options(command: Imagine) -> FoundationOptions:
         negative_prompt=command.negative_prompt,
         size=command.size(),
         fps=None if command.fps is None else round(command.fps),
+        speed=command.speed(),
     )
 
 
@@ -168,14 +175,11 @@ def _write(
 
 
 class _Tell:
-    """Says what was planned on stderr, and remembers it."""
+    """Says on stderr what is planned, and later what changes."""
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self._is_first = True
 
     def __call__(self, line: str) -> None:
-        self._lines.append(line)
-        print(f"plan: {line}", file=sys.stderr)
-
-    def said(self) -> dict[str, object]:
-        return {"plan": self._lines[-1] if self._lines else ""}
+        print(f"plan: {line}" if self._is_first else line, file=sys.stderr)
+        self._is_first = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wow.types import WowError
 
 if TYPE_CHECKING:
     from wow.foundation.plan import Wish
+    from wow.foundation.speed import Speed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,20 @@ class FoundationSampling(Placement):
     """What a foundation model keeps away from; its authors' words where none are given."""
     shift: float | None = None
     """How much a flow model's steps crowd near the noise; its authors' where none is given."""
+    batched_guidance: bool = False
+    """Both branches of guidance in one pass: the same clip, with more memory."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """Shares of the steps between which guidance is at work; 0 1 is exact."""
+    cache_threshold: float = 0.0
+    """End a pass after its first block while little has changed: 0 never does (exact), 0.1 is careful, 0.3 bold."""
+    attention: str | None = None
+    """How attention is computed, by diffusers' names: native, _native_cudnn, _flash_3, sage, ..."""
+    compile: bool = False
+    """Compile the transformer's blocks; the first clip waits for it."""
+    lora: Path | None = None
+    """LoRA to merge into a foundation model, e.g. a distilled one of few steps."""
+    lora_scale: float = 1.0
+    """How much of the LoRA."""
 
     def size(self) -> tuple[int, int] | None:
         """Height and width that were asked for. Raises WowError where they are none."""
@@ -58,6 +74,18 @@ class FoundationSampling(Placement):
         if not (width.isdecimal() and height.isdecimal()):
             raise WowError(f"--resolution is WIDTHxHEIGHT, e.g. 832x480, not {self.resolution!r}")
         return int(height), int(width)
+
+    def speed(self) -> Speed:
+        """What is done to sample faster. Raises WowError for numbers that cannot work."""
+        from wow.foundation.speed import Speed
+
+        return Speed(
+            batched_guidance=self.batched_guidance,
+            guidance_interval=self.guidance_interval,
+            cache_threshold=self.cache_threshold,
+            attention=self.attention,
+            compile=self.compile,
+        )
 
     def refuse_for(self, model: str) -> None:
         """Raises WowError where something was said that only a foundation model understands."""

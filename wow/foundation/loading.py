@@ -16,6 +16,7 @@ from wow.foundation.embeddings import Prompts, Shelf, cache_folder
 from wow.foundation.families import WAYS
 from wow.foundation.machine import at_hand, quantisers
 from wow.foundation.memory import GB, Job, Setting, job_of, weights
+from wow.foundation.merge_lora import Loras, check_lora, merge_lora
 from wow.foundation.pipeline import FoundationWorldModel
 from wow.foundation.plan import NO_WISH, Plan, Wish, choose
 from wow.foundation.schedules import scheduler_of
@@ -31,20 +32,22 @@ def plan_for(source: Source, wish: Wish = NO_WISH, job: Job | None = None) -> Pl
     return choose(source.card, job or job_of(source.card), at_hand(wish.device), wish, quantisers())
 
 
-def load(source: Source, plan: Plan, tell: Tell = quiet) -> FoundationWorldModel:
+def load(source: Source, plan: Plan, tell: Tell = quiet, loras: Loras = ()) -> FoundationWorldModel:
     """A model ready to imagine. Its networks are read when the first clip is asked for, the text encoder before them.
 
-    tell: is told what changes on the way, in one line each.
+    tell: is told what changes on the way, in one line each. loras: merged into the transformer, each with its scale.
     """
     card = source.card
     prompts = None
     if card.num_words:
         shelf = Shelf(cache_folder(), encoder_mark(source, plan.setting))
         prompts = Prompts(_reader(source), card, lambda: text_encoder(source, plan), shelf)
-    return FoundationWorldModel(card, lambda setting: pipeline(source, setting, plan.device), prompts, plan, tell)
+    return FoundationWorldModel(
+        card, lambda setting: pipeline(source, setting, plan.device, loras), prompts, plan, tell
+    )
 
 
-def pipeline(source: Source, setting: Setting, device: str) -> Any:
+def pipeline(source: Source, setting: Setting, device: str, loras: Loras = ()) -> Any:
     """The pipeline without its text encoder, on the device or ready to go there."""
     card = source.card
     straight = device if setting.offload == "none" else "cpu"
@@ -52,6 +55,8 @@ def pipeline(source: Source, setting: Setting, device: str) -> Any:
     for role in ("transformer", "vae", "image_encoder"):
         if card.has(role):
             parts[role] = network(source, role, setting, straight)
+    for path, scale in loras:
+        merge_lora(parts["transformer"], path, scale)
     if card.family == "svd":
         from transformers import CLIPImageProcessor
 
@@ -152,15 +157,19 @@ def open_model(
     wish: Wish = NO_WISH,
     job: Callable[[Card], Job] = job_of,
     tell: Tell = quiet,
+    loras: Loras = (),
 ) -> FoundationWorldModel:
     """A model by its name, folder or files, planned for this machine; what was planned is told before anything is read.
 
-    job: the clips that it is planned for, from its card.
+    job: the clips that it is planned for, from its card. loras: files to merge into the transformer, with their scales.
+    Raises WowError before anything is read where one of them is no LoRA of this model.
     """
     source = name if isinstance(name, Source) else find(name)
+    for path, _ in loras:
+        check_lora(source.open("transformer").shapes(), path)
     plan = plan_for(source, wish, job(source.card))
     tell(str(plan))
-    return load(source, plan, tell)
+    return load(source, plan, tell, loras)
 
 
 def _reader(source: Source) -> Any:

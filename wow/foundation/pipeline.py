@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from wow.foundation.plan import Plan
 from wow.foundation.request import check
 from wow.foundation.schedules import scheduler_of
 from wow.foundation.shot import OnStep, Shot, Tell, quiet
+from wow.foundation.speed import EXACT, Passes, Speed, check_speed, sped_up
 from wow.types import Actions, UInt8, Video, WowError
 
 
@@ -40,7 +41,8 @@ class Steering(Protocol):
 class FoundationOptions:
     """How a foundation model samples. None is as it was published.
 
-    shift: of flow sigmas. size: height and width of the clip. fps: what the clip is taken to be [Hz].
+    shift: of flow sigmas. size: height and width of the clip. fps: what the clip is taken to be [Hz]. speed: what is
+    done to sample faster; exact unless a caller says otherwise.
     """
 
     num_inference_steps: int | None = None
@@ -49,6 +51,7 @@ class FoundationOptions:
     negative_prompt: str | None = None
     size: Size | None = None
     fps: int | None = None
+    speed: Speed = EXACT
 
 
 @dataclass
@@ -57,7 +60,7 @@ class FoundationWorldModel:
 
     load: brings the pipeline in a setting; called for the first clip, after the text encoder has read the prompts and
     gone. prompts: None where the model knows no text. plan: None where there is nothing to fall back to.
-    tell: is told what changes on the way, in one line each.
+    tell: is told what changes on the way, in one line each. passes: what the last clip took.
     """
 
     card: Card
@@ -65,6 +68,7 @@ class FoundationWorldModel:
     prompts: Reader | None
     plan: Plan | None = None
     tell: Tell = quiet
+    passes: Passes = field(default_factory=Passes)
     _pipeline: Any = None
 
     @property
@@ -96,11 +100,12 @@ class FoundationWorldModel:
         seen, chosen = _frames(context), _options(options)
         check(self.card, seen.shape, prompt, actions is not None, num_frames)
         frames, _ = self.fit(seen, chosen.size)
+        check_speed(self.card, chosen.speed)
         shot = self._shot(frames, prompt, num_frames or self.card.frames.default, seed, chosen)
         try:
-            drawn = self._draw(shot, on_step)
+            drawn = self._draw(shot, chosen.speed, on_step)
         except torch.OutOfMemoryError:
-            drawn = self._draw_with_less(shot, on_step)
+            drawn = self._draw_with_less(shot, chosen.speed, on_step)
         return Video(_bytes(drawn), float(shot.fps))
 
     def embed(self, prompts: Sequence[str], options: FoundationOptions | None = None) -> None:
@@ -115,7 +120,7 @@ class FoundationWorldModel:
 
     # ---- inside ----
 
-    def _draw(self, shot: Shot, on_step: OnStep) -> Tensor:
+    def _draw(self, shot: Shot, speed: Speed, on_step: OnStep) -> Tensor:
         if self._pipeline is None:
             self._pipeline = self.load(Setting() if self.plan is None else self.plan.setting)
         pipeline = self._pipeline
@@ -123,12 +128,15 @@ class FoundationWorldModel:
         pipeline.set_progress_bar_config(disable=True)
         device = pipeline._execution_device
         prompt, negative = (None if words is None else words.to(device) for words in (shot.prompt, shot.negative))
-        with torch.no_grad():
-            return WAYS[self.card.family].sample(
-                pipeline, self.card, replace(shot, prompt=prompt, negative=negative), on_step
-            )
+        shot = replace(shot, prompt=prompt, negative=negative)
+        with torch.no_grad(), sped_up(pipeline, self.card, shot, speed) as passes:
+            drawn = WAYS[self.card.family].sample(pipeline, self.card, shot, on_step)
+        self.passes = passes
+        if speed.cache_threshold:
+            self.tell(str(passes))
+        return drawn
 
-    def _draw_with_less(self, shot: Shot, on_step: OnStep) -> Tensor:
+    def _draw_with_less(self, shot: Shot, speed: Speed, on_step: OnStep) -> Tensor:
         """The clip once more, one level lower in the plan."""
         lower = None if self.plan is None else self.plan.after_running_out()
         if lower is None:
@@ -138,7 +146,7 @@ class FoundationWorldModel:
         self.plan = lower
         self.tell(f"the GPU's memory was not enough; once more with less: {lower}")
         try:
-            return self._draw(shot, on_step)
+            return self._draw(shot, speed, on_step)
         except torch.OutOfMemoryError:
             raise WowError(_NO_MEMORY.format(name=self.name, frames=shot.num_frames)) from None
 
