@@ -90,10 +90,18 @@ def film_url(left: UInt8, right: UInt8) -> str:
     frames = [video[spread(len(video), length)] for video in (left, right)]
     gap = np.full((length, frames[0].shape[1], 4, 3), 255, np.uint8)
     joined = np.concatenate([frames[0], gap, frames[1]], axis=2)
-    joined = joined[:, :, : joined.shape[2] // 2 * 2]
+    return _url(joined[:, :, : joined.shape[2] // 2 * 2], max(4.0, length / 4))
+
+
+def alone_url(frames: UInt8) -> str:
+    """One video of 4 s as a data URL of an mp4."""
+    return _url(_small(frames), len(frames) / 4)
+
+
+def _url(frames: UInt8, fps: float) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        write_video(path, Video(joined, max(4.0, length / 4)), PAGE)
+        write_video(path, Video(frames, fps), PAGE)
         return "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode()
 
 

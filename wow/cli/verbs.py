@@ -160,6 +160,20 @@ def bench_audit() -> type[Command]:
     return BenchAudit
 
 
+def bench_study() -> type[Command]:
+    """Write a page on which people rate videos and guess which are real."""
+    from wow.cli.bench_study import BenchStudy
+
+    return BenchStudy
+
+
+def bench_study_score() -> type[Command]:
+    """Turn the answers of a study into numbers."""
+    from wow.cli.bench_study import BenchStudyScore
+
+    return BenchStudyScore
+
+
 def bench_refine() -> type[Command]:
     """Compare refining with other ways to spend the same videos, by executed success."""
     from wow.cli.bench_refine import BenchRefine
@@ -276,6 +290,8 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "overfit": overfit,
     "bench leaderboard": bench_leaderboard,
     "bench audit": bench_audit,
+    "bench study": bench_study,
+    "bench study-score": bench_study_score,
     "bench refine": bench_refine,
     "doctor": doctor,
 }
