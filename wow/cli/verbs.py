@@ -258,6 +258,13 @@ def overfit() -> type[Command]:
     return Overfit
 
 
+def speed() -> type[Command]:
+    """Measure the ways to sample a foundation model faster: seconds, memory, deviation."""
+    from wow.cli.speed import Measure
+
+    return Measure
+
+
 VERBS: dict[str, Callable[[], type[Command]]] = {
     "imagine": imagine,
     "refine": refine,
@@ -288,6 +295,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "convert": convert,
     "plan-memory": plan_memory,
     "overfit": overfit,
+    "speed": speed,
     "bench leaderboard": bench_leaderboard,
     "bench audit": bench_audit,
     "bench study": bench_study,

@@ -89,9 +89,11 @@ def random_network(card: Card, role: Role, device: torch.device | str = "cpu", d
     part = card.part(role)
     network = empty_network(part.library, part.kind, dict(part.config))
     generator = torch.Generator(device=device).manual_seed(seed)
-    for module in network.modules():
+    precise = set(getattr(network, "_keep_in_fp32_modules", None) or ())
+    for path, module in network.named_modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            values = _values(name, parameter, device, dtype, generator)
+            kept = torch.float32 if precise & {*path.split("."), name} else dtype
+            values = _values(name, parameter, device, kept, generator)
             module._parameters[name] = nn.Parameter(values, requires_grad=False)
         for name, buffer in list(module.named_buffers(recurse=False)):
             module._buffers[name] = buffer.to(device)
@@ -107,10 +109,11 @@ def small_pipeline(card: Card, seed: int = 0, vae: nn.Module | None = None) -> t
         if card.has(role)
     }
     parts["scheduler"] = scheduler_of(card.sampler, card.sampler.shift)
-    return WAYS[card.family].build(card, parts), RandomWords(_text_width(card), card.num_words)
+    return WAYS[card.family].build(card, parts), RandomWords(text_width(card), card.num_words)
 
 
-def _text_width(card: Card) -> int:
+def text_width(card: Card) -> int:
+    """How many numbers an embedding of a word has."""
     config = card.transformer.config
     names = ("crossattn_proj_in_channels", "text_dim", "text_embed_dim")
     return next(int(config[name]) for name in names if name in config)
