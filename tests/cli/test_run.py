@@ -39,6 +39,7 @@ class StandIn:
         self.read: Actions | None = None
         self.asked: list[Any] = []
         self.shown: list[tuple[Video, bool, Any]] = []
+        self.imitated: list[tuple[UInt8, str, float | None]] = []
 
     def imagine_all(self, requests: list[Any], *, num_frames: int, options: object) -> list[Video]:
         self.asked += requests
@@ -54,6 +55,11 @@ class StandIn:
         self.shown.append((video, paced, start))
         assert self.read is not None
         return self.read if paced else replace(self.read, seconds=None)
+
+    def imitate(self, picture: UInt8, prompt: str, *, fps: float | None) -> Actions:
+        self.imitated.append((picture, prompt, fps))
+        assert self.read is not None
+        return self.read
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,20 @@ def test_the_truth_takes_the_place_of_earlier_stages(standing_in: StandIn) -> No
     (true, true_pace, _), (coded, coded_pace, _) = standing_in.shown
     assert len(true) == len(coded) == 17 and true_pace and not coded_pace
     assert (coded.frames == 7).all() and not (true.frames == true.frames[0]).all()
+    running.close()
+
+
+def test_a_policy_is_executed_without_a_world_model(standing_in: StandIn) -> None:
+    running = runner(standing_in, plan_from="clone", fps=20.0, replan_every=10)
+    arm = running.reset("door-close", 100_000)
+    scene, asked = arm.look(), len(standing_in.asked)
+    standing_in.read = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
+    outcome = running.run("door-close", 100_000, "shut it")
+    assert len(outcome.legs) > 1 and outcome.legs[0].plan.video is None and outcome.legs[0].num_steps == 40
+    pictures, prompts, paces = zip(*standing_in.imitated, strict=True)
+    assert len(pictures) == len(outcome.legs) and set(prompts) == {"shut it"} and set(paces) == {20.0}
+    assert np.array_equal(pictures[0], scene) and not np.array_equal(pictures[1], scene)
+    assert len(standing_in.asked) == asked
     running.close()
 
 
