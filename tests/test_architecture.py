@@ -50,7 +50,7 @@ HOME_OF = {
     "fastapi": ("wow/serve/",),
     "uvicorn": ("wow/serve/",),
     "tyro": ("wow/cli/",),
-    "ray": ("wow/plan/ray.py",),
+    "ray": ("wow/plan/ray.py", "wow/bench/ray_engine.py"),
 }
 FORBIDDEN = {"pickle", "cloudpickle", "dill", "joblib"}
 LONGEST_FILE = 400

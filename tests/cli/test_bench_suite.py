@@ -47,6 +47,8 @@ def test_from_a_folder_of_videos_to_a_report(tmp_path: Path, capsys: pytest.Capt
         (["--model", "first-frame", "--metrics", "beauty", "--out", "OUT"], "no metric 'beauty'"),
         (["--videos", "nowhere", "--out", "OUT"], "no folder"),
         (["--model", "no-such-model", "--out", "OUT"], "no-such-model"),
+        (["--model", "nearest", "--out", "OUT"], "--train-data"),
+        (["--model", "first-frame", "--ray-address", "auto", "--out", "OUT"], "--engine ray"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,3 +57,27 @@ def test_a_mistake_is_one_line(words: list[str], said: str, tmp_path: Path, caps
     assert main(["bench", "run", "--suite", str(suite), *placed]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_the_nearest_training_video_of_a_training_episode_is_itself(
+    tmp_path: Path, toy_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = str(tmp_path / "suite")
+    assert main(["bench", "import", str(toy_data), "--out", suite, "--limit", "3"]) == 0
+    words = [
+        "bench",
+        "run",
+        "--suite",
+        suite,
+        "--model",
+        "nearest",
+        "--train-data",
+        str(toy_data),
+        "--executor",
+        "none",
+    ]
+    capsys.readouterr()
+    assert main([*words, "--num-frames", "24", "--metrics", "psnr", "--out", str(tmp_path / "out"), "--json"]) == 0
+    psnr = last_line(capsys)["psnr"]
+    assert isinstance(psnr, float) and psnr > 35
+    assert "20 episodes" in (tmp_path / "out" / "run.json").read_text()

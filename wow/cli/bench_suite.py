@@ -82,13 +82,20 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     suite: Path
     """Folder of the suite."""
     model: str | None = None
-    """World model to imagine the videos with: a name, a folder, or "first-frame", which repeats the first frame."""
+    """World model to imagine the videos with: a name, a folder, "first-frame", which repeats the first frame, or
+    "nearest", which shows the training video that begins most alike."""
+    train_data: Path | None = None
+    """Training episodes for --model nearest."""
     videos: Path | None = None
     """Folder of videos made elsewhere: <sample>.mp4 or <sample>/video.mp4."""
     metrics: tuple[str, ...] = ()
     """Only these metrics; more can be added later."""
     workers: int = 1
     """Processes that score at the same time."""
+    engine: Literal["local", "ray"] = "local"
+    """Where: processes of this machine, or a Ray cluster that finds the files under the same paths."""
+    ray_address: str | None = None
+    """Address of a running cluster, or "auto"; without one, Ray is started on this machine."""
     prompt: Literal["short", "dense"] = "short"
     """Which of a sample's prompts the model is given."""
     i3d: Path | None = None
@@ -116,6 +123,10 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             raise WowError(f"--videos {self.videos} is no folder")
         if not 1 <= self.workers <= 256 or not 2 <= self.num_frames <= 1024:
             raise WowError("--workers is 1 to 256 and --num-frames 2 to 1024")
+        if (self.model == NEAREST) != (self.train_data is not None):
+            raise WowError("--model nearest needs --train-data DATASET, and nothing else does")
+        if self.ray_address is not None and self.engine != "ray":
+            raise WowError("--ray-address goes with --engine ray")
         chosen_metrics(self.metrics)
         self.options()
         self._toolbox()
@@ -124,11 +135,10 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     def run(self) -> Summary:
         from wow.bench.dimensions.registry import chosen_metrics
         from wow.bench.suite import open_suite
-        from wow.bench.suite_run import LocalProcesses, in_this_process, run_suite
+        from wow.bench.suite_run import run_suite
 
         suite = open_suite(self.suite)
         source = self._source(suite)
-        engine: Engine = in_this_process if self.workers == 1 else LocalProcesses(self.workers, end_with_parent)
         with Progress("score", total=len(suite.samples), unit="samples") as progress:
             try:
                 run = run_suite(
@@ -138,7 +148,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
                     metrics=chosen_metrics(self.metrics),
                     out=self.out,
                     settings=self._settings(),
-                    engine=engine,
+                    engine=self._engine(),
                     on_done=lambda done, _: progress.update(done),
                 )
             except KeyboardInterrupt:
@@ -171,6 +181,15 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             **{f"problem_{n}": str(problem) for n, problem in enumerate(run.problems[:20], start=1)},
         }
 
+    def _engine(self) -> Engine:
+        from wow.bench.suite_run import LocalProcesses, in_this_process
+
+        if self.engine == "ray":
+            from wow.bench.ray_engine import RayCluster
+
+            return RayCluster(self.workers, self.ray_address)
+        return in_this_process if self.workers == 1 else LocalProcesses(self.workers, end_with_parent)
+
     def _toolbox(self) -> StandardToolbox:
         return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino)
 
@@ -185,7 +204,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         if self.videos is not None:
             return FolderSource(self.videos, self.videos.resolve().name)
         assert self.model is not None
-        maker = ModelMaker(self.model, self.options())
+        maker = ModelMaker(self.model, self.options(), self.train_data)
         dense = self.prompt == "dense"
         instructions = {s.key: (s.dense or s.prompt) if dense else s.prompt for s in suite.samples}
         return ImaginedSource(
@@ -206,15 +225,16 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         return replace(run, problems=(*run.problems, *source.extra(suite)))
 
 
-FIRST_FRAME = "first-frame"
+FIRST_FRAME, NEAREST = "first-frame", "nearest"
 
 
 @dataclass(frozen=True)
 class ModelMaker:
-    """Makes the model that is tested, in whichever process needs it."""
+    """Makes the model that is tested, in whichever process needs it. train_data: of the nearest training video."""
 
     model: str
     options: SamplingOptions
+    train_data: Path | None = None
 
     def name(self) -> str:
         """What is tested, with a piece of its weights' hash. Raises WowError for a model that does not exist."""
@@ -222,6 +242,12 @@ class ModelMaker:
 
         if self.model == FIRST_FRAME:
             return RepeatFirstFrame.name
+        if self.train_data is not None:
+            from wow.bench.system import NearestTrainingVideo
+            from wow.data import open_dataset
+
+            data = open_dataset(self.train_data)
+            return f"{NearestTrainingVideo.name} of {data.path.resolve().name}, {len(data)} episodes"
         from wow.assembly import checkpoint_folder, model_hash
 
         return described(checkpoint_folder(self.model).name, model_hash(self.model)[:12], self.options)
@@ -231,6 +257,14 @@ class ModelMaker:
 
         if self.model == FIRST_FRAME:
             return RepeatFirstFrame()
+        if self.train_data is not None:
+            from wow.bench.system import NearestTrainingVideo
+            from wow.data import open_dataset
+
+            data = open_dataset(self.train_data)
+            if not data.embodiment.cameras:
+                raise WowError(f"{self.train_data} has no camera: name other training episodes")
+            return NearestTrainingVideo(data, data.embodiment.cameras[0].name)
         from wow.assembly import load, model_hash
 
         return SquareModel(ModelUnderTest(load(self.model), self.options, model_hash(self.model)[:12]))
