@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from wow.foundation.finetune import FineTuning
 from wow.foundation.keys_lora import read_lora
 from wow.foundation.merge_lora import merge_lora
 from wow.foundation.miniature import small, small_pipeline
+from wow.foundation.parallel import join
 from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
 from wow.foundation.shot import Shot
 from wow.foundation.speed import EXACT, Passes, Speed, check_speed, sped_up
@@ -174,3 +178,19 @@ def test_a_merged_lora_answers_like_one_beside_the_network(name: str, naming: st
     other = small(CARDS["wow-1-wan-1.3b-2m" if card.family == "cosmos2" else "cosmos-predict2-2b"])
     with pytest.raises(WowError, match=r"does not fit this model: .*there is no such layer"):
         merge_lora(small_pipeline(other)[0].transformer, file)
+
+
+def test_several_processes_draw_the_clip_that_one_draws() -> None:
+    """Two processes on a CPU, every family, exact and cached: see share_a_clip.py, which they run."""
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *words, str(Path(__file__).with_name("share_a_clip.py"))],
+        capture_output=True, text=True, timeout=900, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "process 0 of 2 agrees" in done.stdout and "process 1 of 2 agrees" in done.stdout
+
+
+def test_one_process_is_no_team() -> None:
+    with pytest.raises(WowError, match="start it with torchrun"):
+        join("cpu")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wow.foundation.card import Card
     from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
     from wow.foundation.source import Source
+    from wow.foundation.speed import Speed
 
 
 def named_model(arguments: Sequence[str]) -> str | None:
@@ -86,6 +87,8 @@ def check_early(command: Imagine) -> None:
     check_frames(card, command.num_frames)
     if command.batch is None:
         check_prompt(card, command.instruction)
+    if command.batch is not None and command.context_parallel:
+        raise WowError("--context-parallel is for one clip: start one --batch for each GPU, with files of their own")
     if command.lora is not None and not command.lora.is_file():
         raise WowError(f"there is no file {command.lora}: name a LoRA in safetensors")
 
@@ -98,7 +101,8 @@ def run(command: Imagine) -> Summary:
 
     began = time.perf_counter()
     tell = _Tell()
-    check_speed(card_of(command.model), command.speed())
+    speed = command.speed()
+    check_speed(card_of(command.model), speed)
     model = open_model(
         source_of(command.model),
         command.wish(),
@@ -108,8 +112,11 @@ def run(command: Imagine) -> Summary:
     )
     if command.batch is not None:
         clips = read_clips(command.batch, command.seed)
-        model.embed([clip.instruction for clip in clips if clip.instruction.strip()], _options(command))
-        return {**run_batch(clips, command.out, lambda clip: _draw(model, command, clip)), "plan": str(model.plan)}
+        model.embed([clip.instruction for clip in clips if clip.instruction.strip()], _options(command, speed))
+        return {
+            **run_batch(clips, command.out, lambda clip: _draw(model, command, speed, clip)),
+            "plan": str(model.plan),
+        }
     assert command.image is not None, "a single clip has a picture"
     clips = [
         Clip(f"{place}", command.image, command.instruction or "", command.seed + place)
@@ -118,14 +125,21 @@ def run(command: Imagine) -> Summary:
     videos, fitting = [], ""
     with Progress("imagine", total=command.candidates * command.num_inference_steps, unit="steps") as progress:
         for place, clip in enumerate(clips):
-            video, fitting = _draw(model, command, clip, progress, place * command.num_inference_steps)
+            video, fitting = _draw(model, command, speed, clip, progress, place * command.num_inference_steps)
             videos.append(video)
+    if speed.team is not None and speed.team.rank > 0:
+        return {}  # every process has the clip, and the first one writes it
     more = {"plan": str(model.plan), "passes": asdict(model.passes), "seconds": time.perf_counter() - began}
     return _write(command, videos, clips, fitting, more)
 
 
 def _draw(
-    model: FoundationWorldModel, command: Imagine, clip: Clip, progress: Progress | None = None, before: int = 0
+    model: FoundationWorldModel,
+    command: Imagine,
+    speed: Speed,
+    clip: Clip,
+    progress: Progress | None = None,
+    before: int = 0,
 ) -> tuple[Video, str]:
     from wow.data.picture import read_picture
 
@@ -136,13 +150,13 @@ def _draw(
         clip.instruction,
         num_frames=command.num_frames,
         seed=clip.seed,
-        options=_options(command),
+        options=_options(command, speed),
         on_step=lambda done, _: None if progress is None else progress.update(before + done),
     )
     return video, fitting
 
 
-def _options(command: Imagine) -> FoundationOptions:
+def _options(command: Imagine, speed: Speed) -> FoundationOptions:
     from wow.foundation.pipeline import FoundationOptions
 
     return FoundationOptions(
@@ -152,7 +166,7 @@ def _options(command: Imagine) -> FoundationOptions:
         negative_prompt=command.negative_prompt,
         size=command.size(),
         fps=None if command.fps is None else round(command.fps),
-        speed=command.speed(),
+        speed=speed,
     )
 
 

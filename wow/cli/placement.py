@@ -59,6 +59,8 @@ class FoundationSampling(Placement):
     """End a pass after its first block while little has changed: 0 never does (exact), 0.1 is careful, 0.3 bold."""
     attention: str | None = None
     """How attention is computed, by diffusers' names: native, _native_cudnn, _flash_3, sage, ..."""
+    context_parallel: bool = False
+    """Draw each clip with all processes that torchrun started, one per GPU."""
     compile: bool = False
     """Compile the transformer's blocks; the first clip waits for it."""
     lora: Path | None = None
@@ -77,14 +79,19 @@ class FoundationSampling(Placement):
 
     def speed(self) -> Speed:
         """What is done to sample faster. Raises WowError for numbers that cannot work."""
+        import torch
+
+        from wow.foundation.parallel import join
         from wow.foundation.speed import Speed
 
+        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         return Speed(
             batched_guidance=self.batched_guidance,
             guidance_interval=self.guidance_interval,
             cache_threshold=self.cache_threshold,
             attention=self.attention,
             compile=self.compile,
+            team=join(device) if self.context_parallel else None,
         )
 
     def refuse_for(self, model: str) -> None:

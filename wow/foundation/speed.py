@@ -15,6 +15,7 @@ from torch import nn
 
 from wow.foundation.card import Card
 from wow.foundation.guidance import Branches, Clock
+from wow.foundation.parallel import Team, shared
 from wow.foundation.shot import Shot
 from wow.foundation.step_cache import StepCache
 from wow.foundation.units import blocks
@@ -32,7 +33,8 @@ class Speed:
     conditional branch is computed (Kynkäänniemi et al. 2024). cache_threshold: a pass is cut short after its first
     block while what that block does has changed by less than this since the last whole pass, in sum over the steps;
     0 never does, 0.1 is careful, 0.3 bold (after TeaCache, Liu et al. 2024, and first-block caching). attention:
-    diffusers' name of an implementation; None is its default. compile: blocks through torch.compile.
+    diffusers' name of an implementation; None is its default. compile: blocks through torch.compile, by that compiler.
+    team: processes that draw the clip together; exact.
     """
 
     batched_guidance: bool = False
@@ -41,6 +43,7 @@ class Speed:
     attention: str | None = None
     compile: bool = False
     compiler: str = "inductor"
+    team: Team | None = None
 
     def __post_init__(self) -> None:
         low, high = self.guidance_interval
@@ -71,7 +74,7 @@ def check_speed(card: Card, speed: Speed) -> None:
     """Raises WowError for what a model cannot do, or what is not installed."""
     if speed.attention is not None:
         _check_attention(speed.attention)
-    asked = speed.batched_guidance or speed.cache_threshold or speed.guidance_interval != (0.0, 1.0)
+    asked = speed.batched_guidance or speed.cache_threshold or speed.guidance_interval != (0.0, 1.0) or speed.team
     if asked and card.family not in TRANSFORMERS:
         raise WowError(f"{card.name} samples as it was published alone: batched guidance, intervals and caching "
                        "are for models of the Wan and Cosmos families")  # fmt: skip
@@ -130,11 +133,11 @@ def _hooked(network: nn.Module, shot: Shot, speed: Speed, passes: Passes, steps:
 
     clock = Clock(steps)
     branches = Branches(clock, shot.negative, speed.batched_guidance, speed.guidance_interval)
-    cache = StepCache(network, clock, speed.cache_threshold) if speed.cache_threshold else None
+    cache = StepCache(network, clock, speed.cache_threshold, speed.team is not None) if speed.cache_threshold else None
     registry = HookRegistry.check_if_exists_or_initialize(network)
     registry.register_hook(branches, HOOK)
     try:
-        with cache or contextlib.nullcontext():
+        with cache or contextlib.nullcontext(), shared(network, speed.team) if speed.team else contextlib.nullcontext():
             yield
     finally:
         registry.remove_hook(HOOK, recurse=False)

@@ -35,13 +35,13 @@ class Memory:
 class StepCache:
     """Hooks on the blocks of a network, there from entering to leaving. The last step is always a whole pass.
 
-    skipped: how many passes were cut short.
+    shared: whether each process of several has a share of the tokens. skipped: how many passes were cut short.
     """
 
-    def __init__(self, network: nn.Module, clock: Clock, threshold: float) -> None:
+    def __init__(self, network: nn.Module, clock: Clock, threshold: float, shared: bool = False) -> None:
         self.units = [block for _, block in blocks(network)]
         assert len(self.units) > 1, "a network of one block has nothing to skip"
-        self.clock, self.threshold = clock, threshold
+        self.clock, self.threshold, self.shared = clock, threshold, shared
         self.memories: dict[str, Memory] = {}
         self.skipped = 0
         self.is_short = False
@@ -68,7 +68,7 @@ class StepCache:
         """Decides whether this pass ends here. before, after: the tokens [b, n, d] around the first block."""
         memory, added = self.memory, after - before
         if memory.first is not None:
-            memory.changed += relative_change(added, memory.first)
+            memory.changed += relative_change(added, memory.first, self.shared)
         memory.first = added
         self.is_short = memory.rest is not None and memory.changed < self.threshold and not self.clock.is_last
         if self.is_short:
@@ -103,10 +103,10 @@ class _Block(ModelHook):  # type: ignore[misc]
         return self.cache.finish(after) if self.is_last else after
 
 
-def relative_change(now: Tensor, before: Tensor) -> float:
-    """The mean absolute change as a share of what there was; the same number in every process that holds a part."""
+def relative_change(now: Tensor, before: Tensor, shared: bool = False) -> float:
+    """The mean absolute change as a share of what there was; of all processes together where tokens are shared."""
     sums = torch.stack([(now - before).abs().double().sum(), before.abs().double().sum()])
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if shared:
         torch.distributed.all_reduce(sums)
     changed, was = sums.tolist()
     return float(changed / max(was, 1e-30))
