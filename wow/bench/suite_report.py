@@ -48,7 +48,13 @@ def markdown(board: Leaderboard) -> str:
         table = _strata(board, kind)
         if table:
             parts += [f"## By {kind.replace('_', '-')}", table]
-    parts += ["## What has no value, and why", _missing(board), "## Anchors and maps", _anchors(board)]
+    parts += [
+        "## What has no value, and why",
+        _missing(board),
+        *_agreements(board),
+        "## Anchors and maps",
+        _anchors(board),
+    ]
     parts += ["## Samples and problems", *(_problems(run.content) for run in board.runs)]
     parts += ["## Where the numbers come from", *(_origin(run.content) for run in board.runs)]
     return "\n\n".join(parts) + "\n"
@@ -112,6 +118,18 @@ def _missing(board: Leaderboard) -> str:
             if one["estimate"] is None:
                 rows.append([run.name, one["title"], ", ".join(one["needs"]), f"N/A: {one['why']}"])
     return grid(rows) if len(rows) > 1 else "Everything was measured."
+
+
+def _agreements(board: Leaderboard) -> list[str]:
+    """How far the judges agree with themselves; nothing where nobody was asked twice."""
+    rows = [["run", "metric", "mean difference of two trials", "equal", "ICC(1, 1)", "samples"]]
+    for run in board.runs:
+        for one in run.content["metrics"].values():
+            if found := one.get("agreement"):
+                icc = "N/A" if found["icc"] is None else f"{found['icc']:.2f}"
+                gap, same = f"{found['difference']:.2f}", f"{found['same']:.0%}"
+                rows.append([run.name, one["title"], gap, same, icc, str(found["samples"])])
+    return ["## Whether the judge agrees with itself", grid(rows)] if len(rows) > 1 else []
 
 
 def _anchors(board: Leaderboard) -> str:

@@ -167,6 +167,7 @@ def _make(sample: Sample, folder: Path, fault: str, strength: float) -> None:
     except NotMeasurable:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The truth too is written anew: what the codec loses is then no part of any fault.
     part = path.with_suffix(".part.mp4")
     write_video(part, replace(video, frames=frames), TRUE_TO_LIFE)
     part.replace(path)
