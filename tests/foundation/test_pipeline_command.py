@@ -22,6 +22,7 @@ from wow.foundation.loading import open_model
 from wow.foundation.memory import Job
 from wow.foundation.pipeline import FoundationOptions
 from wow.foundation.source import find, identify
+from wow.types import WowError
 
 NAME = "wow-1-wan-1.3b-2m"
 
@@ -179,3 +180,22 @@ def test_ways_to_sample_faster_are_options_and_said(folder: Path, capsys: pytest
     refused(capsys, [*words, "--lora", "scene.png", "--out", "w"], "scene.png")
     mini = ["imagine", "scene.png", "push", "--model", "wow-mini", "--cache-threshold", "0.1", "--out", "v"]
     refused(capsys, mini, "--cache-threshold is for foundation models")
+
+
+@pytest.mark.parametrize("damaged", ["transformer", "vae", "text_encoder"])
+def test_a_wrong_or_damaged_file_is_told_before_anything_is_loaded(damaged: str, folder: Path) -> None:
+    shutil.copytree(folder, "broken")
+    source = find("broken")
+    told: list[str] = []
+    open_model(source, tell=told.append)
+    assert len(told) == 1, "the plan of a whole folder"
+    file = next(Path("broken", damaged).glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(WowError, match=rf"broken/{damaged}.*again") as refusal:
+        open_model(source, tell=told.append)
+    assert "\n" not in str(refusal.value)
+    shutil.rmtree(f"broken/{damaged}")
+    shutil.copytree(folder / ("vae" if damaged == "transformer" else "transformer"), f"broken/{damaged}")
+    with pytest.raises(WowError, match=f"broken/{damaged} is a .*the card asks for a"):
+        open_model(source, tell=told.append)
+    assert len(told) == 1, "refused before the plan, and so before anything was read"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from wow.foundation.pipeline import FoundationWorldModel
 from wow.foundation.plan import NO_WISH, Plan, Wish, choose
 from wow.foundation.schedules import scheduler_of
 from wow.foundation.shot import Tell, quiet
-from wow.foundation.source import RENAMED, Source, find
+from wow.foundation.source import NETWORKS, RENAMED, Source, find
 from wow.types import WowError
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -162,14 +163,23 @@ def open_model(
     """A model by its name, folder or files, planned for this machine; what was planned is told before anything is read.
 
     job: the clips that it is planned for, from its card. loras: files to merge into the transformer, with their scales.
-    Raises WowError before anything is read where one of them is no LoRA of this model.
+    Raises WowError before weights are read where a file is wrong or damaged.
     """
     source = name if isinstance(name, Source) else find(name)
-    for path, _ in loras:
-        check_lora(source.open("transformer").shapes(), path)
+    check_files(source, [path for path, _ in loras])
     plan = plan_for(source, wish, job(source.card))
     tell(str(plan))
     return load(source, plan, tell, loras)
+
+
+def check_files(source: Source, loras: Sequence[Path] = ()) -> None:
+    """Raises WowError where a network's file is wrong or damaged, or a LoRA does not fit. Headers alone are read."""
+    for role in NETWORKS:
+        if source.card.has(role) and source.card.part(role).kind not in RENAMED:
+            found = source.open(role)
+            if role == "transformer":
+                for path in loras:
+                    check_lora(found.shapes(), path)
 
 
 def _reader(source: Source) -> Any:
