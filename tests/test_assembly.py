@@ -198,7 +198,9 @@ def test_planning_begins_with_what_the_policy_of_a_checkpoint_would_do(
         PolicyConfig(channels=(8, 8, 8), points=(2, 2, 2), glance=2, width=16, hidden=16, num_transitions=4)
     )
     torch.nn.init.normal_(policy.motion.weight)
-    weights.save_part(copy, "policy", dict(policy.state_dict()), {"model": asdict(policy.config)})
+    own = {"centre": [0.0] * 6 + [0.3], "spread": [0.4] * 6 + [0.2], "summed": [True] * 6 + [False]}
+    about = {"model": asdict(policy.config), "action_scale": own}
+    weights.save_part(copy, "policy", dict(policy.state_dict()), about)
     guided = assembly.load(copy, device="cpu")
     alone, world, both = (
         guided.imitate(picture, "push the puck").values,
@@ -208,3 +210,10 @@ def test_planning_begins_with_what_the_policy_of_a_checkpoint_would_do(
     assert np.abs(alone - world).max() > 0.01
     assert np.allclose(both, (alone + world) / 2.0, atol=1e-4)
     assert not np.array_equal(guided.imitate(picture, "open the drawer").values, alone)
+    # What a policy says is the same distance, whatever the world model's motions are normalised by.
+    tensors, _ = weights.load_part(copy, "dit")
+    other = {**own, "centre": [0.0] * 6 + [0.9], "spread": [0.7] * 7}
+    model_of = weights.load_part(copy, "dit")[1]
+    weights.save_part(copy, "dit", tensors, {**model_of, "action_scale": other})
+    again = assembly.load(copy, device="cpu").imitate(picture, "push the puck").values
+    assert np.allclose(again, alone, atol=1e-4)

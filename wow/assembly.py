@@ -127,27 +127,38 @@ def load(name: str | Path = "wow-mini", device: str | None = None) -> Agent:
     tensors, config = weights.load_part(folder, "dit")
     dit = DiT(DiTConfig(**config["model"]))
     _fill(dit, tensors, folder)
+    scale = _scale(config["action_scale"])
     return Agent(
         codec=codec,
         dit=dit.eval().to(where),
         text=load_text(folder).to(where),
-        scale=ActionScale(**{name: tuple(values) for name, values in config["action_scale"].items()}),
+        scale=scale,
         embodiment=embodiment_from_json(config["embodiment"], str(folder)),
         typical_seconds=float(config["typical_seconds"]),
         size=int(config["size"]),
         name=folder.name,
         device=where,
-        guesser=load_policy(folder).to(where) if "policy" in parts else None,
+        guesser=load_policy(folder, scale).to(where) if "policy" in parts else None,
         inverse=load_inverse(folder, device) if "idm" in parts else None,
         folder=folder,
     )
 
 
-def load_policy(folder: Path) -> Policy:
-    """The policy of a checkpoint folder."""
+def load_policy(folder: Path, scale: ActionScale) -> Policy:
+    """The policy of a checkpoint folder; its motions are normalised by `scale`, whatever it was trained with.
+
+    Raises WowError where its motions add up other dimensions than those of `scale`.
+    """
     tensors, config = weights.load_part(folder, "policy")
     policy = Policy(PolicyConfig(**_sizes(config["model"])))
     _fill(policy, tensors, folder)
+    own = _scale(config["action_scale"])
+    if own.summed != scale.summed:
+        raise WowError(f"the policy in {folder} was trained for another robot: train it on the world model's data")
+    policy.rescale(
+        [a / b for a, b in zip(own.spread, scale.spread, strict=True)],
+        [(a - b) / c for a, b, c in zip(own.centre, scale.centre, scale.spread, strict=True)],
+    )
     ready: Any = policy.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert isinstance(ready, Policy)
     return ready
@@ -323,6 +334,10 @@ def _device(name: str | None) -> torch.device:
 def _sizes(stored: dict[str, Any]) -> dict[str, Any]:
     """A configuration from JSON, where tuples are lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+
+
+def _scale(stored: dict[str, Any]) -> ActionScale:
+    return ActionScale(**{name: tuple(values) for name, values in stored.items()})
 
 
 def _idm_config(stored: dict[str, Any]) -> IdmConfig:

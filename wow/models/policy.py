@@ -8,6 +8,7 @@ three scales. Seeing at full resolution is what a motion needs and a video of fe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,6 +107,13 @@ class Policy(nn.Module):
         whole = functional.adaptive_avg_pool2d(self.glance(coarse), 4).flatten(1)
         motion: Tensor = self.motion(self.decide(torch.cat([*found, whole, sought], dim=-1)))
         return motion.reshape(len(picture), self.config.num_transitions, self.config.action_width)
+
+    @torch.no_grad()
+    def rescale(self, factor: Sequence[float], offset: Sequence[float]) -> None:
+        """From now on it says `factor * motion + offset`, for each of the dimensions of a motion."""
+        times = torch.tensor(factor).repeat(self.config.num_transitions)
+        self.motion.weight *= times[:, None]
+        self.motion.bias.copy_(self.motion.bias * times + torch.tensor(offset).repeat(self.config.num_transitions))
 
     def _text(self, conditions: Conditions) -> Tensor:
         """The mean of the text's vectors at a length of its own, zero where no text is given."""
