@@ -15,9 +15,6 @@ from wow.models.dit import Conditions
 
 OnStep = Callable[[int, int], None]
 
-GUESS_LEVEL = 0.5
-"""Noise that a first guess of a motion gets where several planning steps draw another one from around it."""
-
 
 @runtime_checkable
 class Denoiser(Protocol):
@@ -87,23 +84,22 @@ def sample_motion(
 ) -> Conditions:
     """The conditions with a motion drawn, and now given, where its level was 1: its noise is what they hold there.
 
-    guess: what another model takes for the mean of all motions that may follow. One planning step takes the middle of
-    both means; several draw a motion from around the guess (Meng et al. 2022, SDEdit).
+    guess: what somebody who sees better takes for the mean of all motions that may follow. One planning step takes it
+    as it is; several move it by what a motion that the denoiser draws differs from the denoiser's own mean.
     """
     given, motion = (conditions.motion_time == 0.0)[:, None, None], conditions.motion
-    times = step_times(options.num_planning_steps, options.shift)
-    draws = options.num_planning_steps > 1
-    if guess is not None and draws:
-        times = GUESS_LEVEL * times
-        motion = torch.where(given, motion, guess + GUESS_LEVEL * (motion - guess))
+    steps, mean = options.num_planning_steps, motion
+    times = step_times(steps, options.shift)
     for step, (now, after) in enumerate(zip(times[:-1].tolist(), times[1:].tolist(), strict=True)):
-        known = replace(conditions, motion=motion, motion_time=now * conditions.motion_time)
-        clean = _guided(denoiser, context, known, options.guidance_scale)
-        if guess is not None and not draws:
-            clean = (clean + guess) / 2.0
-        moved = clean if after == 0.0 else motion + (after - now) * velocity(motion, clean, now)
-        motion = torch.where(given, motion, moved)
-        on_step(step + 1, options.num_planning_steps)
+        if steps > 1 or guess is None:
+            known = replace(conditions, motion=motion, motion_time=now * conditions.motion_time)
+            clean = _guided(denoiser, context, known, options.guidance_scale)
+            mean = clean if step == 0 else mean
+            moved = clean if after == 0.0 else motion + (after - now) * velocity(motion, clean, now)
+            motion = torch.where(given, motion, moved)
+        on_step(step + 1, steps)
+    if guess is not None:
+        motion = torch.where(given, motion, guess if steps == 1 else guess + motion - mean)
     return replace(conditions, motion=motion, motion_time=torch.zeros_like(conditions.motion_time))
 
 
