@@ -16,9 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wow.models.dit import Conditions
+from wow.models.dit import HEAD_NORM_GROUPS, Conditions, ConvolutionBlock
 
-NORM_GROUPS = 8
 PACES = 32
 """Frequencies that the pace is written in."""
 
@@ -38,27 +37,8 @@ class PolicyConfig:
     action_width: int = 7
 
     def __post_init__(self) -> None:
-        if len(self.channels) != 3 or len(self.points) != 3 or any(count % NORM_GROUPS for count in self.channels):
-            raise ValueError(f"impossible policy {self}: three scales, channels in multiples of {NORM_GROUPS}")
-
-
-class Look(nn.Module):
-    """Two convolutions around a residual path, modulated by what is looked for; starts as the identity."""
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.modulation = nn.Linear(width, 2 * channels)
-        for module in (self.second, self.modulation):
-            nn.init.zeros_(module.weight)
-        nn.init.zeros_(self.modulation.bias)
-
-    def forward(self, x: Tensor, sought: Tensor) -> Tensor:
-        scale, shift = self.modulation(sought)[..., None, None].chunk(2, dim=1)
-        hidden = functional.group_norm(x, NORM_GROUPS) * (1.0 + scale) + shift
-        changed: Tensor = x + self.second(functional.silu(self.first(functional.silu(hidden))))
-        return changed
+        if len(self.channels) != 3 or len(self.points) != 3 or any(count % HEAD_NORM_GROUPS for count in self.channels):
+            raise ValueError(f"impossible policy {self}: three scales, channels in multiples of {HEAD_NORM_GROUPS}")
 
 
 class Policy(nn.Module):
@@ -75,9 +55,9 @@ class Policy(nn.Module):
         self.fine = nn.Conv2d(5, fine, 5, stride=4, padding=2)
         self.middle = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
         self.coarse = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
-        self.look_fine = nn.ModuleList([Look(fine, width)])
-        self.look_middle = nn.ModuleList([Look(middle, width) for _ in range(2)])
-        self.look_coarse = nn.ModuleList([Look(coarse, width) for _ in range(2)])
+        self.look_fine = nn.ModuleList([ConvolutionBlock(fine, width)])
+        self.look_middle = nn.ModuleList([ConvolutionBlock(middle, width) for _ in range(2)])
+        self.look_coarse = nn.ModuleList([ConvolutionBlock(coarse, width) for _ in range(2)])
         self.to_middle = nn.Conv2d(coarse, middle, 1)
         self.to_fine = nn.Conv2d(middle, fine, 1)
         self.points = nn.ModuleList(
