@@ -14,6 +14,7 @@ import torch
 from wow import assembly, weights
 from wow.act.inverse import InverseDynamics
 from wow.cli.main import main
+from wow.data import DatasetWriter
 from wow.models.codec import Codec
 from wow.models.idm import InverseDynamicsModel
 from wow.train.calibrate import calibrate
@@ -48,6 +49,20 @@ def test_a_source_knows_where_the_hand_and_the_robot_are(source: Source, toy_epi
     seen = episode.signals["sim.segmentation"].mean()
     assert source.robot[: len(episode)].mean() / 255 == pytest.approx(seen, abs=0.01)
     assert moves_of(episode.embodiment) == (0, 1, 2) and episode.embodiment.gripper_place == 6
+
+
+def test_an_imagined_video_has_no_measured_state_whatever_its_robot_s_card_says(
+    tmp_path: Path, toy_episode: Callable[..., Episode]
+) -> None:
+    """Dreams keep the robot's card: where nobody measured, the places are unknown, and the actions are still there."""
+    dreams = [replace(toy_episode(seed), states=None, signals={}) for seed in range(2)]
+    with DatasetWriter(tmp_path, dreams[0].embodiment, fps=20.0) as writer:
+        for dream in dreams:
+            writer.add(dream)
+    source = open_source(tmp_path, None, imagined=True)
+    assert dreams[0].embodiment.state and np.isnan(source.places).all()
+    truth = truth_of(source, np.arange(0, 9, 2), 0)
+    assert np.allclose(truth.actions[:, 0], dreams[0].actions[:8, 0].reshape(4, 2).sum(axis=1), atol=1e-6)
 
 
 def test_the_second_opening_reads_what_the_first_one_kept(toy_data: Path, source: Source) -> None:

@@ -30,7 +30,7 @@ from wow.types import Embodiment, Float32, UInt8, WowError
 
 OnDone = Callable[[int, int], None]
 
-HAND, SEGMENTATION = "sim.hand", "sim.segmentation"
+HAND, SEGMENTATION, STATE = "sim.hand", "sim.segmentation", "observation.state"
 ROBOT_SEGMENTS = ("arm", "gripper")
 DEFAULT_SEGMENTS = ("background", "arm", "gripper", "object", "fixture")
 EVENT_STEP = 0.25
@@ -176,10 +176,10 @@ def _places(dataset: Dataset, clips: Clips) -> Float32:
     names = [dim.name.lower().replace(".", "_").split("_") for dim in card.state]
     where = [next((i for i, name in enumerate(names) if name[-1] == axis), None) for axis in "xyz"]
     opening = next((i for i, n in enumerate(names) if n[0].startswith("grip") and n[-1] not in ("x", "y", "z")), None)
-    from_start = bool(moves) and _has(dataset, HAND)
+    from_start, is_measured = bool(moves) and _has(dataset, HAND), bool(card.state) and _has(dataset, STATE)
     for episode in range(len(clips)):
         rows = slice(int(clips.start[episode]), int(clips.start[episode + 1]))
-        states = as_vectors(dataset.signal(episode, "observation.state")) if card.state else None
+        states = as_vectors(dataset.signal(episode, STATE)) if is_measured else None
         if from_start:
             changes = clips.actions[rows][:-1, list(moves)]
             start = as_vectors(dataset.signal(episode, HAND))[0]
