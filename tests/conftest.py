@@ -123,6 +123,6 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Path:
 
     run = tmp_path_factory.mktemp("toy") / "run"
     words = ["train", "idm", "--data", str(toy_data), "--out", str(run), "--recipe", "smoke", "--config.hold-out", "4"]
-    more = ["--config.train.steps", "100", "--config.train.batch-size", "6", "--config.train.average-decay", "0.95"]
+    more = ["--config.train.steps", "240", "--config.train.batch-size", "6", "--config.train.average-decay", "0.95"]
     assert main([*words, *more]) == 0
     return run
