@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import tyro
 
@@ -34,6 +34,15 @@ class Train(MakesFolder):
     """Stop after this many minutes of this call and keep a checkpoint."""
     camera: str | None = None
     """Camera to train on; the dataset's first where none is named."""
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]]
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        """The options on a command line, over the fields of the recipe that it names."""
+        required = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
+        over: dict[str, Any] = dict.fromkeys(required, tyro.MISSING)
+        recipe = find_recipe(cls.recipes, named_recipe(arguments))
+        return parse_with_tyro(cls, arguments, verb, cls(**over, config=recipe))  # type: ignore[call-arg]
 
     def continues(self) -> bool:
         return (self.out / "run.json").exists()
@@ -43,14 +52,9 @@ class Train(MakesFolder):
 class TrainCodec(Train):
     """Train the codec: a picture to a latent and back, beside a clean picture of the same scene."""
 
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = CODEC_RECIPES
     config: CodecRun = field(default_factory=CODEC_RECIPES["mini"])
     """The recipe's fields."""
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(CODEC_RECIPES, named_recipe(arguments))
-        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
-        return parse_with_tyro(cls, arguments, verb, over)
 
     def run(self) -> Summary:
         from wow.train.codec import CodecObjective
@@ -66,14 +70,9 @@ class TrainWorld(Train):
 
     codec: Path
     """Folder of a codec run, or of a checkpoint that has a codec."""
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = WORLD_RECIPES
     config: WorldRun = field(default_factory=WORLD_RECIPES["mini"])
     """The recipe's fields."""
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(WORLD_RECIPES, named_recipe(arguments))
-        over = cls(out=tyro.MISSING, data=tyro.MISSING, codec=tyro.MISSING, config=recipe)
-        return parse_with_tyro(cls, arguments, verb, over)
 
     def run(self) -> Summary:
         from wow import assembly
@@ -105,14 +104,9 @@ class TrainWorld(Train):
 class TrainPolicy(Train):
     """Train the policy: from a picture and an instruction straight to the motion, by imitation."""
 
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = POLICY_RECIPES
     config: PolicyRun = field(default_factory=POLICY_RECIPES["mini"])
     """The recipe's fields."""
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(POLICY_RECIPES, named_recipe(arguments))
-        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
-        return parse_with_tyro(cls, arguments, verb, over)
 
     def run(self) -> Summary:
         from wow import assembly
@@ -143,14 +137,9 @@ class TrainIdm(Train):
     """Folders of LeRobot datasets of imagined videos with known actions."""
     start_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """A model that comes with the package, a checkpoint's folder or a run's: training begins with its weights."""
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = IDM_RECIPES
     config: IdmRun = field(default_factory=IDM_RECIPES["mini"])
     """The recipe's fields."""
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(IDM_RECIPES, named_recipe(arguments))
-        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
-        return parse_with_tyro(cls, arguments, verb, over)
 
     def run(self) -> Summary:
         from wow import assembly, weights

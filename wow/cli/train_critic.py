@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import tyro
-
-from wow.cli.options import Summary, parse_with_tyro
+from wow.cli.options import Summary
 from wow.cli.progress import Progress
-from wow.cli.train import Train, named_recipe, train_part
+from wow.cli.train import Train, train_part
 from wow.train.critic import CriticRun
-from wow.train.recipes import CRITIC_RECIPES, find_recipe
+from wow.train.recipes import CRITIC_RECIPES
 
 if TYPE_CHECKING:
     from wow.train.critic_data import Goals
@@ -30,14 +28,9 @@ class TrainCritic(Train):
     """Folders of LeRobot datasets of imagined videos whose plans were executed: wow run --suite … --record DIR."""
     codec: Path | None = None
     """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = CRITIC_RECIPES
     config: CriticRun = field(default_factory=CRITIC_RECIPES["mini"])
     """The recipe's fields."""
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
-        recipe = find_recipe(CRITIC_RECIPES, named_recipe(arguments))
-        over = cls(out=tyro.MISSING, data=tyro.MISSING, config=recipe)
-        return parse_with_tyro(cls, arguments, verb, over)
 
     def run(self) -> Summary:
         from wow import assembly

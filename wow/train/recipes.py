@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -201,7 +201,7 @@ IDM_RECIPES: dict[str, Callable[[], IdmRun]] = {
 }
 
 
-def find_recipe(recipes: dict[str, Callable[[], Run]], name: str) -> Run:
+def find_recipe(recipes: Mapping[str, Callable[[], Run]], name: str) -> Run:
     """The recipe of that name. Raises WowError naming the ones there are."""
     if name not in recipes:
         raise WowError(f"no recipe named {name!r}: choose one of {', '.join(recipes)}")
