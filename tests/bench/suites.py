@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from wow.bench.suite import Meta, write_card
 from wow.bench.suite_import import NewSample, write_sample
+from wow.cli.main import main
 from wow.data.video_file import Encoding, write_video
 from wow.types import UInt8, Video
 
@@ -52,3 +54,15 @@ def write_film(path: Path, frames: UInt8, fps: float = 8.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, Video(frames, fps), LOSSLESS)
     return path
+
+
+def scored_runs(folder: Path, suite: Path, speeds: Mapping[str, float], metrics: Sequence[str]) -> dict[str, Path]:
+    """For each name the run in which a world whose square has that speed is scored on the four samples of a suite."""
+    runs = {}
+    for name, speed in speeds.items():
+        for number in range(4):
+            write_film(folder / name / "a" / f"{number}.mp4", crossing(number, speed)[0])
+        runs[name] = folder / f"{name}-run"
+        words = ["bench", "run", "--suite", str(suite), "--videos", str(folder / name), "--out", str(runs[name])]
+        assert main([*words, "--executor", "none", "--metrics", *metrics]) == 0
+    return runs

@@ -54,6 +54,8 @@ TABLE_WORLD_EVAL = {
     "WoW-wan": (55.38, 62.16, 9.32, 63.75, 47.66),
     "WoW-cosmos2": (54.12, 70.36, 12.27, 66.18, 50.74),
 }
+SLIPS = {"Cosmos-Predict1": 41.92}
+"""What the mean of a row's printed parts is where the paper prints another total."""
 PRINTED = 0.011
 
 
@@ -62,12 +64,11 @@ def test_the_second_scale_gives_every_published_total(row: tuple[float, ...]) ->
     assert v2.overall_v2(dict(zip(v2.GROUPS, row, strict=False))) == pytest.approx(row[-1], abs=PRINTED)
 
 
-@pytest.mark.parametrize(("name", "row"), TABLE_WORLD_EVAL.items(), ids=TABLE_WORLD_EVAL)
-def test_the_second_scale_gives_every_total_of_world_eval(name: str, row: tuple[float, ...]) -> None:
-    """The printed total of one row is 0.0125 from the mean of its printed parts: its paper's slip, not a tolerance."""
-    slip = 0.0125 if name == "Cosmos-Predict1" else 0.0
+@pytest.mark.parametrize("name", TABLE_WORLD_EVAL)
+def test_the_second_scale_gives_every_total_of_world_eval(name: str) -> None:
+    row = TABLE_WORLD_EVAL[name]
     groups = dict(zip(("visual", "instruction", "planning", "physical"), row, strict=False))
-    assert abs(v2.overall_v2(groups) - row[-1]) == pytest.approx(slip, abs=PRINTED)
+    assert v2.overall_v2(groups) == pytest.approx(SLIPS.get(name, row[-1]), abs=PRINTED)
 
 
 @pytest.mark.parametrize("row", TABLE_V1.values(), ids=TABLE_V1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.suites import crossing, make_suite, write_film
+from tests.bench.suites import make_suite, scored_runs
 from wow.bench.standings import standings
 from wow.cli.main import main
 
@@ -17,23 +17,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The result files of a still, a slow and the true world, away from their runs."""
     folder = tmp_path_factory.mktemp("runs")
     suite = make_suite(folder / "suite", count=4)
-    found: dict[str, Path] = {}
-    for name, speed in (("still", 0.0), ("slow", 1.0), ("truth", 2.0)):
-        for number in range(4):
-            write_film(folder / name / "a" / f"{number}.mp4", crossing(number, speed)[0])
-        words = [
-            "bench",
-            "run",
-            "--suite",
-            str(suite),
-            "--videos",
-            str(folder / name),
-            "--out",
-            str(folder / f"{name}-run"),
-        ]
-        assert main([*words, "--executor", "none", "--metrics", "psnr", "object_path_l2", "camera_ate"]) == 0
-        found[name] = folder / f"{name}.json"
-        found[name].write_text((folder / f"{name}-run" / "results.json").read_text())
+    speeds = {"still": 0.0, "slow": 1.0, "truth": 2.0}
+    runs = scored_runs(folder, suite, speeds, ["psnr", "object_path_l2", "camera_ate"])
+    found = {name: folder / f"{name}.json" for name in runs}
+    for name, file in found.items():
+        file.write_text((runs[name] / "results.json").read_text())
     return found
 
 

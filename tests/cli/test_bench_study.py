@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.suites import crossing, make_suite, write_film
+from tests.bench.suites import make_suite, scored_runs
 from wow.bench.study import CHOICE, RATING, SCALES, Study, read_study
 from wow.bench.study_score import read_answers, score_study
 from wow.cli.main import main
@@ -26,21 +26,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     suite = make_suite(folder / "suite", count=4)
     (suite / "a" / "1" / "prompt.txt").write_text(EVIL)
-    for name, speed in (("still", 0.0), ("slower", 0.5), ("slow", 1.5)):
-        for number in range(4):
-            write_film(folder / name / "a" / f"{number}.mp4", crossing(number, speed)[0])
-        words = [
-            "bench",
-            "run",
-            "--suite",
-            str(suite),
-            "--videos",
-            str(folder / name),
-            "--out",
-            str(folder / f"{name}-run"),
-        ]
-        assert main([*words, "--executor", "none", "--metrics", "psnr", "drift"]) == 0
-    runs = [str(folder / f"{name}-run") for name in ("still", "slower", "slow")]
+    speeds = {"still": 0.0, "slower": 0.5, "slow": 1.5}
+    runs = [str(run) for run in scored_runs(folder, suite, speeds, ["psnr", "drift"]).values()]
     assert main(["bench", "study", *runs, "--samples", "4", "--out", str(folder / "out")]) == 0
     return folder / "out"
 

@@ -28,10 +28,10 @@ def conditions(batch: int = 2, frames: int = 9) -> Conditions:
     )
 
 
-@pytest.fixture(scope="module")
-def dit() -> DiT:
+@pytest.fixture(scope="module", params=[0, 3], ids=["no_places", "places"])
+def dit(request: pytest.FixtureRequest) -> DiT:
     torch.manual_seed(0)
-    made = DiT(CONFIG).eval()
+    made = DiT(replace(CONFIG, places=request.param)).eval()
     for parameter in made.parameters():  # the zeros it starts from would hide every dependence
         parameter.data += 0.05 * torch.randn_like(parameter)
     return made
@@ -44,9 +44,10 @@ def noisy(batch: int = 2, frames: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(batch, frames, 4, 4, 4, generator=generator), time
 
 
-def test_an_untrained_network_repeats_the_first_frame() -> None:
+@pytest.mark.parametrize("places", [0, 3])
+def test_an_untrained_network_repeats_the_first_frame(places: int) -> None:
     latents, time = noisy()
-    guess = DiT(CONFIG)(latents, time, conditions())
+    guess = DiT(replace(CONFIG, places=places))(latents, time, conditions())
     assert torch.equal(guess, latents[:, :1].expand_as(guess))
 
 

@@ -18,8 +18,9 @@ from wow.data import DatasetWriter
 from wow.models.codec import Codec
 from wow.models.idm import InverseDynamicsModel
 from wow.train.calibrate import calibrate
+from wow.train.checkpoint import start_from
 from wow.train.disturb import Disturbance, disturb, paint_again
-from wow.train.idm import IdmObjective, expected_error, prepare_idm, start_from
+from wow.train.idm import IdmObjective, expected_error, prepare_idm
 from wow.train.idm_data import Source, check_same, moves_of, open_source, truth_of
 from wow.train.idm_run import IdmRun, draw_window, layout_of
 from wow.train.latents import encode_frames

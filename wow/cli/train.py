@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias
 
 import tyro
 
@@ -20,6 +20,11 @@ from wow.train.recipes import CODEC_RECIPES, IDM_RECIPES, POLICY_RECIPES, WORLD_
 from wow.train.store import Clips
 from wow.train.world import WorldRun
 from wow.types import WowError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+StartFrom: TypeAlias = Annotated[str | None, tyro.conf.arg(name="from")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,8 @@ class TrainWorld(Train):
 
     codec: Path
     """Folder of a codec run, or of a checkpoint that has a codec."""
+    start_from: StartFrom = None
+    """A model that comes with the package, a checkpoint's folder or a run's: training begins with its weights."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = WORLD_RECIPES
     config: WorldRun = field(default_factory=WORLD_RECIPES["mini"])
     """The recipe's fields."""
@@ -97,6 +104,8 @@ class TrainWorld(Train):
                 lambda what, done, total: progress.update(done, f"of {total} {what}"),
                 encoder,
             )
+        if self.start_from is not None:
+            begin_with(objective.plain, self.start_from, "dit")
         return train_part(self, objective, self.config.train, "dit", objective.about())
 
 
@@ -135,17 +144,17 @@ class TrainIdm(Train):
     """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
     imagined: tuple[Path, ...] = ()
     """Folders of LeRobot datasets of imagined videos with known actions."""
-    start_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    start_from: StartFrom = None
     """A model that comes with the package, a checkpoint's folder or a run's: training begins with its weights."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = IDM_RECIPES
     config: IdmRun = field(default_factory=IDM_RECIPES["mini"])
     """The recipe's fields."""
 
     def run(self) -> Summary:
-        from wow import assembly, weights
+        from wow import assembly
         from wow.train.calibrate import calibrate, trained
         from wow.train.export import add_to_run, as_checkpoint
-        from wow.train.idm import prepare_idm, start_from
+        from wow.train.idm import prepare_idm
         from wow.train.idm_data import open_sources
 
         codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
@@ -159,8 +168,7 @@ class TrainIdm(Train):
             )
         objective = prepare_idm(self.config, sources, codec)
         if self.start_from is not None:
-            tensors, _ = weights.load_part(as_checkpoint(assembly.checkpoint_folder(self.start_from)), "idm")
-            start_from(objective.network, tensors)
+            begin_with(objective.network, self.start_from, "idm")
         summary = train_part(self, objective, self.config.train, "idm", objective.about())
         if os.environ.get("RANK", "0") != "0":
             return summary
@@ -221,6 +229,16 @@ def _clips(command: Train) -> Clips:
 
     with Progress("decode", total=None, unit="episodes") as progress:
         return open_clips(command.data, command.camera, lambda done, total: progress.update(done, f"of {total}"))
+
+
+def begin_with(network: nn.Module, model: str, part: str) -> None:
+    """Gives a network what fits it of a part of another model. Raises WowError where nothing does."""
+    from wow import assembly, weights
+    from wow.train.checkpoint import start_from
+    from wow.train.export import as_checkpoint
+
+    tensors, _ = weights.load_part(as_checkpoint(assembly.checkpoint_folder(model)), part)
+    start_from(network, tensors)
 
 
 def train_part(

@@ -20,6 +20,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wow.models.places import MAPS, Places
+
 HEAD_NORM_GROUPS = 8
 
 
@@ -28,7 +30,8 @@ class DiTConfig:
     """The first frame is a group of its own, then every two frames share their tokens: clips have 1 + 2k frames.
 
     grid: height and width of a latent [cells]. patch: cells along one side of a token. num_frames: the longest clip.
-    head_width, head_blocks: the convolutions that turn tokens into the latent's cells.
+    head_width, head_blocks: the convolutions that turn tokens into the latent's cells. places: points of the picture
+    that go along with the robot; 0 leaves them out.
     """
 
     latent_channels: int = 32
@@ -42,6 +45,7 @@ class DiTConfig:
     head_blocks: int = 2
     text_width: int = 384
     action_width: int = 7
+    places: int = 0
 
     def __post_init__(self) -> None:
         if self.grid % self.patch or self.width % self.num_heads or self.num_frames % 2 == 0:
@@ -176,13 +180,22 @@ class Painter(nn.Module):
         self.blocks = nn.ModuleList(ConvolutionBlock(channels, config.width) for _ in range(config.head_blocks))
         self.last = nn.Conv2d(channels, latents, 3, padding=1)
         _zero(self.last)
+        if config.places:
+            self.place = nn.Conv2d(MAPS * config.places, channels, 3, padding=1)
+            _zero(self.place)
 
     def forward(
-        self, features: Float[Tensor, "b t f h w"], noisy: Float[Tensor, "b t c h w"], state: Float[Tensor, "b t d"]
+        self,
+        features: Float[Tensor, "b t f h w"],
+        noisy: Float[Tensor, "b t c h w"],
+        state: Float[Tensor, "b t d"],
+        places: Float[Tensor, "b t m h w"] | None,
     ) -> Float[Tensor, "b t c h w"]:
         """What to add to the first frame's latent."""
         seen = torch.cat([features, noisy, noisy[:, :1].expand_as(noisy)], dim=2).flatten(0, 1)
         x = self.mix(seen.contiguous(memory_format=torch.channels_last)) + self.cells
+        if places is not None:
+            x = x + self.place(places.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         frame_state = functional.silu(state).flatten(0, 1)
         for block in self.blocks:
             x = block(x, frame_state)
@@ -218,6 +231,11 @@ class DiT(nn.Module):
         self.motion_head = nn.Linear(width, 2 * config.action_width)
         self.painter = Painter(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _zero(self.modulation, self.head_modulation, self.motion_head)
+        self.places: Places | None = None
+        if config.places:
+            self.places = Places(config.latent_channels, config.grid, 5 * config.action_width, config.places)
+            self.embed_places = nn.Linear(2 * cells * MAPS * config.places, width)
+            _zero(self.embed_places)
 
     def matrices(self) -> list[Tensor]:
         """The weights that an optimiser for matrices may treat as such: those inside the blocks."""
@@ -229,14 +247,18 @@ class DiT(nn.Module):
         """The clean latents. time: noise level of each frame, 0 clean to 1 pure noise; the first frame is at 0."""
         state = self._state(time[:, ::2], conditions)
         code = self._motion_code(conditions)
+        place = place_code(functional.pad(conditions.motion, (0, 0, 1, 0)))
+        known = (1.0 - conditions.motion_time)[:, None, None]
         tokens = self._tokens(noisy, self.motion_token(code))
+        maps = None
+        if self.places is not None:
+            maps = self.places(noisy[:, 0], place) * known[..., None, None]
+            tokens = tokens + self.embed_places(self._cut(torch.cat([maps[:, :1], maps], dim=1)))
         tokens = self._think(rearrange(tokens, "b g n d -> b (g n) d"), state, self.config.tokens_per_group, conditions)
         spread = state.repeat_interleave(self.config.tokens_per_group, dim=1)
         features = self._untokens(self.head(self._modulated(tokens, spread)), noisy.shape[1])
-        place = place_code(functional.pad(conditions.motion, (0, 0, 1, 0)))
-        known = (1.0 - conditions.motion_time)[:, None, None]
         frame_state = state.repeat_interleave(2, dim=1)[:, 1:] + self.motion_frame(place * known)
-        clean: Tensor = noisy[:, :1] + self.painter(features, noisy, frame_state)
+        clean: Tensor = noisy[:, :1] + self.painter(features, noisy, frame_state, maps)
         return clean
 
     def plan(self, context: Float[Tensor, "b k c h w"], conditions: Conditions) -> Float[Tensor, "b t1 a"]:
@@ -286,6 +308,11 @@ class DiT(nn.Module):
         when = self.time[: pairs.shape[1], None]
         placed: Tensor = self.embed(tokens) + self.space + when + motion[:, :, None]
         return placed
+
+    def _cut(self, maps: Tensor) -> Tensor:
+        """Maps of two frames a group [b 2g m h w] as what each of its tokens covers of them [b g n d]."""
+        patch = self.config.patch
+        return rearrange(maps, "b (g two) m (h p) (w q) -> b g (h w) (two m p q)", two=2, p=patch, q=patch)
 
     def _untokens(self, tokens: Tensor, num_frames: int) -> Tensor:
         patch, side = self.config.patch, self.config.grid // self.config.patch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,16 @@ def load_average(run: Path) -> dict[str, Tensor]:
     if folder is None:
         raise WowError(f"{run} holds no checkpoint: train first, or name the folder given to wow train as --out")
     return load_file(folder / "average.safetensors")
+
+
+def start_from(network: nn.Module, tensors: Mapping[str, Tensor]) -> int:
+    """Gives a network those of other weights that fit it; returns how many do. Raises WowError where none does."""
+    own = network.state_dict()
+    fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise WowError("none of the weights to start from fits this model: name the recipe that they were trained with")
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)
 
 
 def _complete(run: Path) -> list[Path]:

@@ -238,16 +238,6 @@ def _without_what_does_not_fit(source: Source, size: int) -> Source:
     return source if is_stored_so else replace(source, robot=None, latents=None)
 
 
-def start_from(network: nn.Module, tensors: Mapping[str, Tensor]) -> int:
-    """Gives a network those of other weights that fit it; returns how many do. Raises WowError where none does."""
-    own = network.state_dict()
-    fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
-    if not fitting:
-        raise WowError("none of the weights to start from fits this model: name the recipe that they were trained with")
-    network.load_state_dict(fitting, strict=False)
-    return len(fitting)
-
-
 def _labelled(batch: IdmBatch) -> Tensor | None:
     """The labelled pictures [n 3 h w], tinted as if each were of a clip of its own; None where there are none."""
     if len(batch.labelled) == 0:

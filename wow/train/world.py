@@ -149,6 +149,7 @@ class WorldObjective:
         self.told, self.codec = told, codec
         self.teacher = teacher
         dit = DiT(run.model)
+        self.plain = dit
         self.network: nn.Module = WorldNetwork(dit if teacher is None else ObservedDiT(dit, run.relation_block))
 
     def batch(self, batch_size: int, generator: torch.Generator) -> WorldBatch:

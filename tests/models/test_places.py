@@ -1,0 +1,53 @@
+"""Points as maps: a cell is told how far it is from each, and the points go where the motion goes."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from wow.models.places import MAPS, Places, centres, draw
+
+
+def test_a_point_is_highest_in_its_cell_and_the_directions_point_to_it() -> None:
+    grid = 8
+    point = centres(grid)[2, 5] + torch.tensor([0.2, -0.1])
+    narrow, wide, *toward = draw(point[None], grid).unbind(0)
+    assert narrow.argmax() == wide.argmax() == 2 * grid + 5
+    offset = point - centres(grid)
+    for axis in (0, 1):
+        for directions in (toward[axis], toward[2 + axis]):
+            near = directions.abs() > 1e-6
+            assert torch.equal(directions[near] > 0, offset[..., axis][near] > 0)
+
+
+def test_a_point_moved_by_a_cell_has_its_maps_moved_by_a_cell() -> None:
+    point = torch.tensor([[0.3, -0.6]])
+    here, there = draw(point, 8), draw(point + torch.tensor([1.0, 2.0]), 8)
+    assert here.shape == (MAPS, 8, 8)
+    assert torch.allclose(here[:, :-2, :-1], there[:, 2:, 1:], atol=1e-6)
+
+
+def test_points_learn_to_follow_what_moves_to_a_fraction_of_a_cell() -> None:
+    """Told only what a square looks like after each motion, a linear painter on the maps finds out where it is."""
+    torch.manual_seed(0)
+    places = Places(1, 8, 2, 2, width=16)
+    paint = torch.nn.Conv2d(places.num_maps, 1, 3, padding=1)
+    optimizer = torch.optim.Adam([*places.parameters(), *paint.parameters()], lr=5e-3)
+
+    def clips(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        begin, motion = 4.0 * torch.rand(count, 1, 2) - 2.0, 3.0 * torch.rand(count, 4, 2) - 1.5
+        path = torch.cat([begin, begin + motion], dim=1)
+        square = torch.exp(-(centres(8) - path[:, :, None, None]).square().sum(dim=-1))
+        return square[:, :, None], functional.pad(motion, (0, 0, 1, 0))
+
+    def error(count: int) -> torch.Tensor:
+        square, motion = clips(count)
+        maps = places(square[:, 0], motion)
+        return (paint(maps.flatten(0, 1)) - square.flatten(0, 1)).square().mean() / square.var()
+
+    for _ in range(400):
+        optimizer.zero_grad()
+        error(32).backward()
+        optimizer.step()
+    # A square that is painted half a cell beside its place is wrong by 0.2 and more.
+    assert error(256) < 0.05
