@@ -32,8 +32,8 @@ class SamplingOptions:
     """num_inference_steps: of the video. num_planning_steps: of the motion before it, where none is given.
 
     One planning step gives the mean of all motions that may follow, whatever the seed; more draw one of them.
-    guidance_scale: how strongly the text steers the motion; 1 switches guidance off. shift: how much the steps crowd
-    near the noise.
+    guidance_scale: how strongly the text steers the motion; 1 switches guidance off, and a guess that is taken as it is
+    knows none. shift: how much the steps crowd near the noise.
     """
 
     num_inference_steps: int = 4
