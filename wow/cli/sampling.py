@@ -22,8 +22,7 @@ class Drawing:
     num_planning_steps: int = 1
     """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one."""
     guidance_scale: float = 1.0
-    """How much the instruction is exaggerated; 1 is not at all. A model with a policy has it act from 2 planning steps
-    on."""
+    """How much the instruction is exaggerated, in plans of two steps and more; 1 is not at all."""
 
     def options(self) -> SamplingOptions:
         """The sampler's part of it. Raises WowError for numbers that cannot work."""
