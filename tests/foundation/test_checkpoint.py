@@ -260,7 +260,7 @@ def test_damage_is_told_in_one_line(original: Callable[[str], Weights], tmp_path
     (tmp_path / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     assert "is a Git LFS pointer" in refusal(tmp_path / "pointer.safetensors")
     (tmp_path / "page.pt").write_text("<!DOCTYPE html><html></html>")
-    assert "is neither safetensors nor a PyTorch file" in refusal(tmp_path / "page.pt")
+    assert "is neither safetensors, GGUF nor a PyTorch file" in refusal(tmp_path / "page.pt")
     torch.save({"a": torch.zeros(3)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert "before PyTorch 1.6" in refusal(tmp_path / "old.pt")
 

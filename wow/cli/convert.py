@@ -23,7 +23,7 @@ class Convert(Command):
     """Write a network's weights in another layout, bit for bit. What they are is told by their names and shapes."""
 
     source: tyro.conf.Positional[Path]
-    """Weights to read: a file, or the folder of one network (safetensors, sharded or not; .pt, .pth, .bin, .ckpt)."""
+    """Weights to read: a file, or the folder of one network (safetensors, shards, .gguf, .pt, .pth, .bin, .ckpt)."""
     out: tyro.conf.Positional[Path]
     """Folder to write, as safetensors and config.json; refused when it already holds something."""
     to: Literal["diffusers", "wan", "cosmos"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -82,7 +82,7 @@ class Checkpoint:
 
     @property
     def bytes(self) -> int:
-        """What its tensors take on disk."""
+        """What its tensors take once they are read."""
         used = set(itertools.chain.from_iterable(made.sources for made in self.made.values()))
         return sum(self.stored[name].bytes for name in used)
 
@@ -105,7 +105,11 @@ def open_checkpoint(path: Path, part: Part | None = None, *, ema: bool = False) 
     shapes = {name: how.shape({s: stored[s].shape for s in how.sources}) for name, how in made.items()}
     config = _config(files, part, family, original, shapes)
     title = family.name if family else kind
-    _check(path, title, shapes, expected_shapes(KINDS[kind], kind, config), unknown, family if original else None)
+    expected = expected_shapes(KINDS[kind], kind, config)
+    if not files.counts_all_axes:
+        made = {name: _with_leading_axes(how, shapes[name], expected.get(name, ())) for name, how in made.items()}
+        shapes = {name: how.shape({s: stored[s].shape for s in how.sources}) for name, how in made.items()}
+    _check(path, title, shapes, expected, unknown, family if original else None)
     layout: Layout = "diffusers" if not original or family is None else family.layout  # type: ignore[assignment]
     checkpoint = Checkpoint(path, KINDS[kind], kind, config, family, layout, made, stored, dropped)
     if part is not None:
@@ -212,6 +216,12 @@ def _made(stored: Mapping[str, Stored], family: KeyMap | None) -> tuple[dict[str
     if family is None:
         return {name: Made((name,)) for name in stored}, []
     return family.to_diffusers(list(stored))
+
+
+def _with_leading_axes(how: Made, shape: Shape, expected: Shape) -> Made:
+    """The same tensor with the leading axes of size one that it lacks, and nothing else, to be as expected."""
+    lacks = len(expected) - len(shape)
+    return replace(how, axes=how.axes + lacks) if lacks > 0 and expected == (1,) * lacks + shape else how
 
 
 def _check(

@@ -1,11 +1,12 @@
 """The tensors in somebody's weight files, by the names they have there: listed at once, read one at a time.
 
-Safetensors (one file, or shards with or without their index) and PyTorch's zip format. Nothing that a file says is
-executed: a `.pt` is read with weights_only=True, and one that wants more is refused with the names of what it wants.
+Safetensors (one file, or shards with or without their index), GGUF and PyTorch's zip format. Nothing that a file says
+is executed: a `.pt` is read with weights_only=True, and one that wants more is refused with the names of what it wants.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -20,6 +21,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from wow.foundation.checkpoint_gguf import GGUF, read_entries, read_entry
 from wow.types import WowError
 
 Config = dict[str, Any]
@@ -40,7 +42,8 @@ DTYPES: Mapping[str, torch.dtype] = {
 }
 """What safetensors calls a type, and what torch calls it."""
 
-WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+WEIGHTS = (".safetensors", ".gguf", ".pt", ".pth", ".bin", ".ckpt")
+_WITH_CONFIG = (".safetensors", ".gguf")
 _LONGEST_HEADER = 100_000_000
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.(?:safetensors|bin)")
 _RANK = re.compile(r".*mp_rank_(\d+)_model_states\.pt")
@@ -50,7 +53,7 @@ _HARMLESS: list[Any] = [io.BytesIO]  # bytes in memory: transformer-engine's `_e
 
 @dataclass(frozen=True)
 class Stored:
-    """One tensor as its file says it is."""
+    """One tensor as its file says it is. dtype: what it is read as; quantised blocks become float32."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -59,18 +62,22 @@ class Stored:
 
     @property
     def bytes(self) -> int:
-        """What it takes on disk."""
+        """What it takes once it is read."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """Tensors by name. others: entries that are no tensors, with what they are. config: of a `config.json` beside."""
+    """Tensors by name. others: entries that are no tensors, with what they are. config: of a `config.json` beside.
+
+    counts_all_axes: False for GGUF, whose writers leave leading axes of size one away.
+    """
 
     path: Path
     tensors: Mapping[str, Stored]
     others: Mapping[str, str] = field(default_factory=dict)
     config: Config = field(default_factory=dict)
+    counts_all_axes: bool = True
 
 
 def open_files(path: Path) -> WeightFiles:
@@ -78,7 +85,7 @@ def open_files(path: Path) -> WeightFiles:
     if not path.exists():
         raise WowError(f"there are no weights at {path}: name a file ({', '.join(WEIGHTS)}) or a folder of them")
     if path.is_file():
-        return _open(path, [path], path.parent if path.suffix == ".safetensors" else None)
+        return _open(path, [path], path.parent if path.suffix in _WITH_CONFIG else None)
     return _open(path, _files_in(path), path)
 
 
@@ -93,7 +100,8 @@ def _open(path: Path, files: list[Path], config_in: Path | None) -> WeightFiles:
         others.update(rest)
     if not tensors:
         raise WowError(f"{path} holds no tensors; it should be a network's weights")
-    return WeightFiles(path, tensors, others, {} if config_in is None else _config(config_in))
+    config = {} if config_in is None else _config(config_in)
+    return WeightFiles(path, tensors, others, config, not any(_is_gguf(file) for file in files))
 
 
 def _open_one(file: Path) -> tuple[dict[str, Stored], dict[str, str]]:
@@ -106,14 +114,16 @@ def _open_one(file: Path) -> tuple[dict[str, Stored], dict[str, str]]:
         return _open_torch(file)
     if start.startswith(b"version https://git-lfs"):
         raise WowError(f"{file} is a Git LFS pointer, not the weights: fetch them with git lfs pull")
-    if start.startswith(b"GGUF"):
-        raise WowError(f"{file} is quantised (GGUF); weights are read from {', '.join(WEIGHTS)}")
+    if start.startswith(GGUF):
+        return _open_gguf(file), {}
     if start[:1] == b"\x80":
         raise WowError(
             f"{file} is a pickle of before PyTorch 1.6, which cannot be mapped into memory: "
             "save it once more with a newer PyTorch, or take the safetensors of the same model"
         )
-    raise WowError(f"{file} is neither safetensors nor a PyTorch file (it starts with {start[:12]!r}): get it again")
+    raise WowError(
+        f"{file} is neither safetensors, GGUF nor a PyTorch file (it starts with {start[:12]!r}): get it again"
+    )
 
 
 # ---- folders ----
@@ -243,6 +253,21 @@ class _Handle:
             return tensor
 
         return read
+
+
+# ---- GGUF ----
+
+
+def _is_gguf(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(GGUF)) == GGUF
+
+
+def _open_gguf(file: Path) -> dict[str, Stored]:
+    return {
+        name: Stored(entry.dtype, entry.shape, file, functools.partial(read_entry, file, entry))
+        for name, entry in read_entries(file).items()
+    }
 
 
 # ---- PyTorch ----

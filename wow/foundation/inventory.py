@@ -8,7 +8,7 @@ from pathlib import Path
 from wow.foundation.card import Card, Part
 from wow.types import WowError
 
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt")
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.gguf", "*.bin", "*.pt")
 _TABLES = {
     "tokenizer": ("tokenizer.json", "spiece.model", "tokenizer_config.json"),
     "image_processor": ("preprocessor_config.json",),
@@ -35,7 +35,7 @@ def wanted_of(part: Part) -> tuple[str, ...]:
     """The files that a part may be in, each relative to the model's folder; any one of them is enough."""
     if part.role in _TABLES:
         return tuple(f"{at}/{_TABLES[part.role][0]}" for at in (part.folder, *part.originals))
-    return (f"{part.folder}/config.json + *.safetensors", *part.originals)
+    return (f"{part.folder}/config.json + *.safetensors", *part.originals, *_quantised(part))
 
 
 def _find(part: Part, folder: Path) -> Path | None:
@@ -50,4 +50,16 @@ def _find(part: Part, folder: Path) -> Path | None:
         if found:
             # Several shards are one network: their folder is named, and read as a whole.
             return found[0].parent if len(found) > 1 or found[0].name.endswith(".index.json") else found[0]
-    return None
+    return _only([file for pattern in _quantised(part) for file in sorted(folder.glob(pattern))])
+
+
+def _quantised(part: Part) -> tuple[str, ...]:
+    """Where a GGUF file of the part may be; it is taken where there are no exact weights."""
+    return ("*.gguf", f"{part.folder}/*.gguf") if part.role == "transformer" else ()
+
+
+def _only(files: list[Path]) -> Path | None:
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise WowError(f"{files[0].parent} holds several GGUF files, and only one can be meant: keep one of {names}")
+    return files[0] if files else None
