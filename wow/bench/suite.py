@@ -2,6 +2,7 @@
 
 SUITE/[<class>/…]<case>/init_frame.png|jpg   the first frame
                         prompt.txt           what the robot should do
+                        dense_prompt.txt     optional: the same at length
                         video.mp4            what really happened; also <case>.mp4; missing where nobody knows
                         masks.npz            optional: uint8 [T or 1, H, W] of indices into `REGIONS`
                         keypoints.json       optional: {"robot": [[x, y], …], …}, pixels of the first frame

