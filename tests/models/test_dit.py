@@ -28,10 +28,10 @@ def conditions(batch: int = 2, frames: int = 9) -> Conditions:
     )
 
 
-@pytest.fixture(scope="module", params=[0, 3], ids=["no_places", "places"])
+@pytest.fixture(scope="module", params=[0, 16], ids=["no_draft", "draft"])
 def dit(request: pytest.FixtureRequest) -> DiT:
     torch.manual_seed(0)
-    made = DiT(replace(CONFIG, places=request.param)).eval()
+    made = DiT(replace(CONFIG, draft_width=request.param)).eval()
     for parameter in made.parameters():  # the zeros it starts from would hide every dependence
         parameter.data += 0.05 * torch.randn_like(parameter)
     return made
@@ -44,10 +44,10 @@ def noisy(batch: int = 2, frames: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(batch, frames, 4, 4, 4, generator=generator), time
 
 
-@pytest.mark.parametrize("places", [0, 3])
-def test_an_untrained_network_repeats_the_first_frame(places: int) -> None:
+@pytest.mark.parametrize("draft_width", [0, 16])
+def test_an_untrained_network_repeats_the_first_frame(draft_width: int) -> None:
     latents, time = noisy()
-    guess = DiT(replace(CONFIG, places=places))(latents, time, conditions())
+    guess = DiT(replace(CONFIG, draft_width=draft_width))(latents, time, conditions())
     assert torch.equal(guess, latents[:, :1].expand_as(guess))
 
 

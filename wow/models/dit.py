@@ -20,9 +20,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wow.models.places import MAPS, Places
-
-HEAD_NORM_GROUPS = 8
+from wow.models.convolution import NORM_GROUPS, ConvolutionBlock, begin_at_zero
+from wow.models.draft import Draft, Drafter, place_code
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class DiTConfig:
     """The first frame is a group of its own, then every two frames share their tokens: clips have 1 + 2k frames.
 
     grid: height and width of a latent [cells]. patch: cells along one side of a token. num_frames: the longest clip.
-    head_width, head_blocks: the convolutions that turn tokens into the latent's cells. places: points of the picture
-    that go along with the robot; 0 leaves them out.
+    head_width, head_blocks: the convolutions that turn tokens into the latent's cells. draft_width,
+    draft_blocks, draft_points: of the draft that is made first; a width of 0 leaves it out.
     """
 
     latent_channels: int = 32
@@ -45,13 +44,15 @@ class DiTConfig:
     head_blocks: int = 2
     text_width: int = 384
     action_width: int = 7
-    places: int = 0
+    draft_width: int = 0
+    draft_blocks: int = 3
+    draft_points: int = 6
 
     def __post_init__(self) -> None:
         if self.grid % self.patch or self.width % self.num_heads or self.num_frames % 2 == 0:
             raise ValueError(f"impossible transformer {self}: patch divides grid, heads divide width, frames are odd")
-        if self.head_width % HEAD_NORM_GROUPS:
-            raise ValueError(f"impossible transformer {self}: the head's width is a multiple of {HEAD_NORM_GROUPS}")
+        if self.head_width % NORM_GROUPS:
+            raise ValueError(f"impossible transformer {self}: the head's width is a multiple of {NORM_GROUPS}")
 
     @property
     def num_groups(self) -> int:
@@ -91,11 +92,6 @@ def sinusoid(value: Float[Tensor, "*shape"], width: int) -> Float[Tensor, "*shap
     frequencies = torch.exp(torch.linspace(0.0, math.log(1000.0), width // 2, device=value.device))
     angles = value[..., None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
-
-
-def place_code(motion: Float[Tensor, "b t a"]) -> Float[Tensor, "b t five_a"]:
-    """A position together with its sines and cosines at two scales, so that a centimetre makes a difference."""
-    return torch.cat([motion, *(wave(scale * motion) for scale in (2.0, 6.0) for wave in (torch.sin, torch.cos))], -1)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -151,51 +147,33 @@ class Block(nn.Module):
         return x
 
 
-class ConvolutionBlock(nn.Module):
-    """Two convolutions around a residual path, modulated per frame; starts as the identity."""
-
-    def __init__(self, channels: int, state_width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.modulation = nn.Linear(state_width, 2 * channels)
-        _zero(self.modulation, self.second)
-
-    def forward(self, x: Tensor, state: Tensor) -> Tensor:
-        shift, scale = self.modulation(state)[..., None, None].chunk(2, dim=1)
-        hidden = functional.group_norm(x, HEAD_NORM_GROUPS) * (1.0 + scale) + shift
-        hidden = functional.silu(self.first(functional.silu(hidden)))
-        changed: Tensor = x + self.second(hidden)
-        return changed
-
-
 class Painter(nn.Module):
     """Tokens to latents, frame by frame: convolutions draw the same arm wherever the motion says that it is."""
 
-    def __init__(self, config: DiTConfig) -> None:
+    def __init__(self, config: DiTConfig, draft_planes: int) -> None:
         super().__init__()
         channels, latents = config.head_width, config.latent_channels
         self.mix = nn.Conv2d(channels + 2 * latents, channels, 3, padding=1)
         self.cells = nn.Parameter(torch.zeros(channels, config.grid, config.grid))
         self.blocks = nn.ModuleList(ConvolutionBlock(channels, config.width) for _ in range(config.head_blocks))
         self.last = nn.Conv2d(channels, latents, 3, padding=1)
-        _zero(self.last)
-        if config.places:
-            self.place = nn.Conv2d(MAPS * config.places, channels, 3, padding=1)
-            _zero(self.place)
+        begin_at_zero(self.last)
+        self.draft = nn.Conv2d(draft_planes, channels, 3, padding=1) if draft_planes else None
+        if self.draft is not None:
+            begin_at_zero(self.draft)
 
     def forward(
         self,
         features: Float[Tensor, "b t f h w"],
         noisy: Float[Tensor, "b t c h w"],
         state: Float[Tensor, "b t d"],
-        places: Float[Tensor, "b t m h w"] | None,
+        draft: Float[Tensor, "b t p h w"] | None,
     ) -> Float[Tensor, "b t c h w"]:
         """What to add to the first frame's latent."""
         seen = torch.cat([features, noisy, noisy[:, :1].expand_as(noisy)], dim=2).flatten(0, 1)
         x = self.mix(seen.contiguous(memory_format=torch.channels_last)) + self.cells
-        if places is not None:
-            x = x + self.place(places.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        if self.draft is not None and draft is not None:
+            x = x + self.draft(draft.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         frame_state = functional.silu(state).flatten(0, 1)
         for block in self.blocks:
             x = block(x, frame_state)
@@ -229,36 +207,66 @@ class DiT(nn.Module):
         self.head_modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, 2 * cells * config.head_width)
         self.motion_head = nn.Linear(width, 2 * config.action_width)
-        self.painter = Painter(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        _zero(self.modulation, self.head_modulation, self.motion_head)
-        self.places: Places | None = None
-        if config.places:
-            self.places = Places(config.latent_channels, config.grid, 5 * config.action_width, config.places)
-            self.embed_places = nn.Linear(2 * cells * MAPS * config.places, width)
-            _zero(self.embed_places)
+        self.drafter: Drafter | None = None
+        planes = 0
+        if config.draft_width:
+            made = Drafter(
+                config.latent_channels,
+                config.grid,
+                config.action_width,
+                config.draft_points,
+                config.draft_width,
+                config.draft_blocks,
+            )
+            self.drafter, planes = made.to(memory_format=torch.channels_last), made.num_planes  # type: ignore[call-overload]
+            self.embed_draft = nn.Linear(2 * cells * planes, width)
+            begin_at_zero(self.embed_draft)
+        self.painter = Painter(config, planes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        begin_at_zero(self.modulation, self.head_modulation, self.motion_head)
 
     def matrices(self) -> list[Tensor]:
         """The weights that an optimiser for matrices may treat as such: those inside the blocks."""
         return [module.weight for module in self.blocks.modules() if isinstance(module, nn.Linear)]
 
+    def draft(self, first: Float[Tensor, "b c h w"], conditions: Conditions) -> Draft | None:
+        """What the motion alone says of a clip that begins with `first`; None where the network makes no draft."""
+        return None if self.drafter is None else self.sketch(first, conditions.motion, _known(conditions))
+
+    def sketch(
+        self,
+        first: Float[Tensor, "b c h w"],
+        motion: Float[Tensor, "b t1 a"],
+        known: Float[Tensor, "b one one"] | float = 1.0,
+    ) -> Draft:
+        """The draft of a clip with that motion. Raises ValueError where the network makes none."""
+        if self.drafter is None:
+            raise ValueError("this transformer was made without a drafter: its draft_width is 0")
+        made: Draft = self.drafter(first, functional.pad(motion, (0, 0, 1, 0)), known)
+        return made
+
     def forward(
-        self, noisy: Float[Tensor, "b t c h w"], time: Float[Tensor, "b t"], conditions: Conditions
+        self,
+        noisy: Float[Tensor, "b t c h w"],
+        time: Float[Tensor, "b t"],
+        conditions: Conditions,
+        draft: Draft | None = None,
     ) -> Float[Tensor, "b t c h w"]:
-        """The clean latents. time: noise level of each frame, 0 clean to 1 pure noise; the first frame is at 0."""
+        """The clean latents. time: noise level of each frame, 0 clean to 1 pure noise; the first frame is at 0.
+
+        draft: the one for the same clip, where it is at hand.
+        """
         state = self._state(time[:, ::2], conditions)
-        code = self._motion_code(conditions)
-        place = place_code(functional.pad(conditions.motion, (0, 0, 1, 0)))
-        known = (1.0 - conditions.motion_time)[:, None, None]
-        tokens = self._tokens(noisy, self.motion_token(code))
-        maps = None
-        if self.places is not None:
-            maps = self.places(noisy[:, 0], place) * known[..., None, None]
-            tokens = tokens + self.embed_places(self._cut(torch.cat([maps[:, :1], maps], dim=1)))
+        tokens = self._tokens(noisy, self.motion_token(self._motion_code(conditions)))
+        draft = self.draft(noisy[:, 0], conditions) if draft is None else draft
+        planes = None if draft is None else draft.planes
+        if planes is not None:
+            tokens = tokens + self.embed_draft(self._cut(torch.cat([planes[:, :1], planes], dim=1)))
         tokens = self._think(rearrange(tokens, "b g n d -> b (g n) d"), state, self.config.tokens_per_group, conditions)
         spread = state.repeat_interleave(self.config.tokens_per_group, dim=1)
         features = self._untokens(self.head(self._modulated(tokens, spread)), noisy.shape[1])
-        frame_state = state.repeat_interleave(2, dim=1)[:, 1:] + self.motion_frame(place * known)
-        clean: Tensor = noisy[:, :1] + self.painter(features, noisy, frame_state, maps)
+        place = place_code(functional.pad(conditions.motion, (0, 0, 1, 0))) * _known(conditions)
+        frame_state = state.repeat_interleave(2, dim=1)[:, 1:] + self.motion_frame(place)
+        clean: Tensor = noisy[:, :1] + self.painter(features, noisy, frame_state, planes)
         return clean
 
     def plan(self, context: Float[Tensor, "b k c h w"], conditions: Conditions) -> Float[Tensor, "b t1 a"]:
@@ -294,7 +302,7 @@ class DiT(nn.Module):
     def _motion_code(self, conditions: Conditions) -> Tensor:
         """Each group's two positions [b g 2*5a], fading as noise hides them; the first group's is the start."""
         place = place_code(functional.pad(conditions.motion, (0, 0, 2, 0)))
-        place = place * (1.0 - conditions.motion_time)[:, None, None]
+        place = place * _known(conditions)
         return rearrange(place, "b (g two) a -> b g (two a)", two=2)
 
     def _tokens(self, noisy: Tensor, motion: Tensor) -> Tensor:
@@ -341,8 +349,6 @@ class DiT(nn.Module):
         return self.text(text), mask[:, None, None, :]
 
 
-def _zero(*layers: nn.Linear | nn.Conv2d) -> None:
-    for layer in layers:
-        nn.init.zeros_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+def _known(conditions: Conditions) -> Float[Tensor, "b one one"]:
+    """How much of the motion is no noise."""
+    return (1.0 - conditions.motion_time)[:, None, None]

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wow.models.dit import HEAD_NORM_GROUPS, Conditions, ConvolutionBlock
+from wow.models.convolution import NORM_GROUPS, ConvolutionBlock
+from wow.models.dit import Conditions
 
 PACES = 32
 """Frequencies that the pace is written in."""
@@ -37,8 +38,8 @@ class PolicyConfig:
     action_width: int = 7
 
     def __post_init__(self) -> None:
-        if len(self.channels) != 3 or len(self.points) != 3 or any(count % HEAD_NORM_GROUPS for count in self.channels):
-            raise ValueError(f"impossible policy {self}: three scales, channels in multiples of {HEAD_NORM_GROUPS}")
+        if len(self.channels) != 3 or len(self.points) != 3 or any(count % NORM_GROUPS for count in self.channels):
+            raise ValueError(f"impossible policy {self}: three scales, channels in multiples of {NORM_GROUPS}")
 
 
 class Policy(nn.Module):

@@ -8,7 +8,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wow.imagine.actions import ActionScale, between_frames
 from wow.models.dit import Conditions
@@ -78,17 +80,21 @@ class Instructed:
         """Texts, true motions (given) and paces. short_only: with the short text and no pace, as for `imagine`."""
         given = [self._given(window, random) if not short_only else (True, False) for window in windows]
         tokens, mask = self.texts.gather([self._text(window.episode, random, short_only) for window in windows])
-        actions = [between_frames(self.clips.actions, window.rows, self.clips.embodiment) for window in windows]
         has_text, has_seconds = (torch.tensor(column) for column in zip(*given, strict=True))
         return Conditions(
             text=tokens,
             text_mask=mask,
             has_text=has_text,
-            motion=torch.from_numpy(self.scale.motion(np.stack(actions))),
+            motion=self.motions(windows),
             motion_time=torch.zeros(len(windows)),
             seconds=torch.tensor([window.seconds for window in windows], dtype=torch.float32),
             has_seconds=has_seconds,
         )
+
+    def motions(self, windows: Sequence[Window]) -> Float[Tensor, "b t1 a"]:
+        """Where the robot gets to in each clip, normalised."""
+        actions = [between_frames(self.clips.actions, window.rows, self.clips.embodiment) for window in windows]
+        return torch.from_numpy(self.scale.motion(np.stack(actions)))
 
     def typical_seconds(self) -> float:
         """The usual robot time between the frames of a clip that covers what is left [s]."""

@@ -54,7 +54,7 @@ def codec_smoke() -> CodecRun:
 def world_mini() -> WorldRun:
     """The world model of wow-mini: 17 frames, 7M parameters, some hours on two CPU cores."""
     return WorldRun(
-        model=DiTConfig(head_blocks=3, places=6),
+        model=DiTConfig(draft_width=96),
         train=TrainConfig(
             steps=40_000, batch_size=16, learning_rate=8e-4, matrix_learning_rate=0.02, preview_every=1_000
         ),

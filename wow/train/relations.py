@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wow.models.dit import Conditions, DiT
+from wow.models.draft import Draft
 from wow.train.store import Clips
 from wow.types import UInt8
 
@@ -58,12 +59,14 @@ class ObservedDiT(nn.Module):
         inner = dit.config.width
         self.relation_head = nn.Sequential(nn.Linear(inner, inner), nn.SiLU(), nn.Linear(inner, width))
 
-    def forward(self, noisy: Tensor, time: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, noisy: Tensor, time: Tensor, conditions: Conditions, draft: Draft | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The clean latents, and the projected tokens [b, n, width]."""
         seen: list[Tensor] = []
         hook = self.dit.blocks[self.block].register_forward_hook(lambda module, given, out: seen.append(out))
         try:
-            clean = self.dit(noisy, time, conditions)
+            clean = self.dit(noisy, time, conditions, draft)
         finally:
             hook.remove()
         return clean, self.relation_head(seen[0])

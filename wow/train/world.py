@@ -40,7 +40,8 @@ class WorldRun:
     of one. no_motion: share of videos that are painted without their motion. time_mean, time_std: the noise level's
     logit-normal; unseen: share of videos that begin as pure noise, as they do when a clip is drawn. plans: motions
     planned per video; a plan costs a tenth of a video. unplanned: share of plans that begin as pure noise: the first
-    step decides where the hand goes. motion_loss: weight of the plans' error beside the latents'.
+    step decides where the hand goes. motion_loss: weight of the plans' error beside the latents'. drafts: further clips
+    drafted per video, where the model makes drafts, at a fifth of its cost. draft_loss: weight of their error.
     relation_weight: weight of the token relation loss on the tokens after block `relation_block`; 0 leaves it out.
     """
 
@@ -55,6 +56,8 @@ class WorldRun:
     no_motion: float = 0.1
     unseen: float = 0.2
     plans: int = 3
+    drafts: int = 2
+    draft_loss: float = 1.0
     unplanned: float = 0.7
     time_mean: float = 0.8
     time_std: float = 1.2
@@ -78,6 +81,14 @@ class Plans:
 
 
 @dataclass(frozen=True)
+class Drafts:
+    """Clips to draft. latents: float16 [b t c h w]. motion [b t-1 a]: the true one."""
+
+    latents: Tensor
+    motion: Tensor
+
+
+@dataclass(frozen=True)
 class WorldBatch:
     """Clips to learn from. latents: float16 [b t c h w]. kept [b]: frames of context; level [b]: the others' noise.
 
@@ -89,6 +100,7 @@ class WorldBatch:
     kept: Tensor
     level: Tensor
     plans: Plans
+    drafts: Drafts | None
     noise_seed: int
     rows: NDArray[np.int64]
 
@@ -105,23 +117,53 @@ class WorldBatch:
             kept=move(self.kept),
             level=move(self.level),
             plans=Plans(move(self.plans.context), self.plans.conditions.map(move)),
+            drafts=None if self.drafts is None else Drafts(move(self.drafts.latents), move(self.drafts.motion)),
         )
 
 
+@dataclass(frozen=True)
+class WorldAnswer:
+    """clean: latents of the videos [b t c h w]; motion: of the plans. tokens: what a teacher is compared with.
+
+    drafted, sketched: changes that were drafted of the videos and of the further clips.
+    """
+
+    clean: Tensor
+    motion: Tensor
+    tokens: Tensor | None
+    drafted: Tensor | None
+    sketched: Tensor | None
+
+
 class WorldNetwork(nn.Module):
-    """Paints and plans in one call, as processes that average their gradients need it."""
+    """Paints, plans and drafts in one call, as processes that average their gradients need it."""
 
     def __init__(self, dit: DiT | ObservedDiT) -> None:
         super().__init__()
         self.dit = dit
 
     def forward(
-        self, noisy: Tensor, time: Tensor, conditions: Conditions, context: Tensor, planned: Conditions
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Clean latents, clean motions, and the tokens that a teacher is compared with."""
-        answer = self.dit(noisy, time, conditions)
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        conditions: Conditions,
+        context: Tensor,
+        planned: Conditions,
+        first: Tensor | None = None,
+        motion: Tensor | None = None,
+    ) -> WorldAnswer:
+        """first, motion: of clips that are drafted only."""
+        plain = self.plain
+        draft = plain.draft(noisy[:, 0], conditions)
+        answer = self.dit(noisy, time, conditions, draft)
         clean, tokens = answer if isinstance(answer, tuple) else (answer, None)
-        return clean, self.plain.plan(context, planned), tokens
+        return WorldAnswer(
+            clean=clean,
+            motion=plain.plan(context, planned),
+            tokens=tokens,
+            drafted=None if draft is None else draft.change,
+            sketched=None if first is None or motion is None else plain.sketch(first, motion).change,
+        )
 
     @property
     def plain(self) -> DiT:
@@ -166,6 +208,7 @@ class WorldObjective:
             kept=torch.where(torch.rand(batch_size, generator=generator) < run.more_context, 3, 1),
             level=torch.where(unseen, 1.0, level),
             plans=self._plans(batch_size * run.plans, random),
+            drafts=self._drafts(batch_size * run.drafts, random),
             noise_seed=int(torch.randint(2**62, (1,), generator=generator)),
             rows=rows,
         )
@@ -178,6 +221,13 @@ class WorldObjective:
         conditions = replace(self.told.conditions(windows, random), motion_time=torch.from_numpy(level).float())
         return Plans(torch.from_numpy(context), conditions)
 
+    def _drafts(self, count: int, random: np.random.Generator) -> Drafts | None:
+        if self.plain.drafter is None or count == 0:
+            return None
+        windows = self.told.windows(count, random)
+        latents = self.latents[np.stack([window.rows for window in windows])]
+        return Drafts(torch.from_numpy(latents), self.told.motions(windows))
+
     def loss(self, network: nn.Module, batch: WorldBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         clean, truth = batch.latents.float(), batch.plans.conditions.motion
         device = clean.device
@@ -188,19 +238,46 @@ class WorldObjective:
         level = batch.plans.conditions.motion_time[:, None].expand(truth.shape[:2])
         noisy_motion = interpolate(truth, torch.randn(truth.shape, generator=generator, device=device), level)
         planned = replace(batch.plans.conditions, motion=noisy_motion)
-        guess, motion, tokens = network(noisy, time, batch.conditions, batch.plans.context.float(), planned)
-        weight = predicted[..., None, None] * _motion_weight(clean, self.run.motion_weight)
-        per_clip = ((guess.float() - clean).square().mean(dim=2) * weight).sum(dim=(1, 2, 3)) / weight.sum(
-            dim=(1, 2, 3)
+        said: WorldAnswer = network(
+            noisy,
+            time,
+            batch.conditions,
+            batch.plans.context.float(),
+            planned,
+            None if batch.drafts is None else batch.drafts.latents[:, 0].float(),
+            None if batch.drafts is None else batch.drafts.motion,
         )
-        motion_error = (motion.float() - truth).square().mean()
-        loss = per_clip.mean() + self.run.motion_loss * motion_error
-        numbers = {"latent_error": per_clip.detach().mean(), "motion_error": motion_error.detach()}
-        if tokens is None or self.teacher is None:
+        latent_error = self._error(said.clean, clean, predicted).mean()
+        motion_error = (said.motion.float() - truth).square().mean()
+        loss = latent_error + self.run.motion_loss * motion_error
+        numbers = {"latent_error": latent_error.detach(), "motion_error": motion_error.detach()}
+        if said.drafted is not None:
+            draft_error = self._draft_error(said, batch, predicted)
+            loss = loss + self.run.draft_loss * draft_error
+            numbers["draft_error"] = draft_error.detach()
+        if said.tokens is None or self.teacher is None:
             return loss, numbers
         taught = clip_features(self.teacher, batch.rows).to(device)
-        relation = relation_loss(tokens.float(), taught)
+        relation = relation_loss(said.tokens.float(), taught)
         return loss + self.run.relation_weight * relation, {**numbers, "relation": relation.detach()}
+
+    def _error(self, guess: Tensor, clean: Tensor, predicted: Tensor) -> Tensor:
+        """The error of each clip [b], over the frames [b t] that were predicted."""
+        weight = predicted[..., None, None] * _motion_weight(clean, self.run.motion_weight)
+        summed = ((guess.float() - clean).square().mean(dim=2) * weight).sum(dim=(1, 2, 3))
+        return summed / weight.sum(dim=(1, 2, 3))
+
+    def _draft_error(self, said: WorldAnswer, batch: WorldBatch, predicted: Tensor) -> Tensor:
+        """The mean error of all clips that were drafted from a known motion."""
+        assert said.drafted is not None
+        clean, known = batch.latents.float(), batch.conditions.motion_time == 0.0
+        errors = [self._error(clean[:, :1] + said.drafted, clean, predicted)[known]]
+        if said.sketched is not None and batch.drafts is not None:
+            further = batch.drafts.latents.float()
+            after = torch.arange(further.shape[1], device=further.device).expand(further.shape[:2]) > 0
+            errors.append(self._error(further[:, :1] + said.sketched, further, after))
+        found = torch.cat(errors)
+        return found.sum() / max(len(found), 1)
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from wow.models.places import MAPS, Places, centres, draw
+from wow.models.draft import MAPS, Places, centres, draw
 
 
 def test_a_point_is_highest_in_its_cell_and_the_directions_point_to_it() -> None:

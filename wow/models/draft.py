@@ -1,0 +1,149 @@
+"""The draft of a clip: what each frame looks like as far as the first one and the robot's motion tell.
+
+A number that says how far the hand gets must become a place in the picture before anything can be painted there. Here
+that is learned as geometry: points are found in the first frame (spatial softmax, Finn et al. 2016), the motion moves
+them, every cell is told how far it is from each, to a fraction of a cell, and a few convolutions draw the robot there
+(compare Jakab et al. 2018). What it does to things is left to the transformer, which sees the draft.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wow.models.convolution import ConvolutionBlock, begin_at_zero
+
+MAPS = 6
+"""Maps that a point becomes: two bumps, and the directions to the point under each."""
+FOUND = 16
+"""Points that are looked for in the first frame."""
+NARROW, WIDE = 0.6, 2.0
+"""Deviations of the bumps [cells]."""
+
+
+def centres(grid: int, device: torch.device | None = None) -> Float[Tensor, "g g two"]:
+    """x and y of the middle of every cell, in cells from the middle of the picture."""
+    middle = torch.arange(grid, device=device) - 0.5 * (grid - 1)
+    y, x = torch.meshgrid(middle, middle, indexing="ij")
+    return torch.stack([x, y], dim=-1)
+
+
+def draw(points: Float[Tensor, "*n k two"], grid: int) -> Float[Tensor, "*n maps g g"]:
+    """The maps of points, given in cells from the middle of the picture."""
+    offset = points[..., None, None, :] - centres(grid, points.device)
+    square = offset.square().sum(dim=-1)
+    narrow, wide = (torch.exp(-0.5 * square / deviation**2) for deviation in (NARROW, WIDE))
+    toward = (bump[..., None] * offset / deviation for bump, deviation in ((narrow, NARROW), (wide, WIDE)))
+    maps = torch.stack([narrow, wide, *(each[..., axis] for each in toward for axis in (0, 1))], dim=-3)
+    return maps.flatten(-4, -3)
+
+
+def place_code(motion: Float[Tensor, "b t a"]) -> Float[Tensor, "b t five_a"]:
+    """A position together with its sines and cosines at two scales, so that a centimetre makes a difference."""
+    return torch.cat([motion, *(wave(scale * motion) for scale in (2.0, 6.0) for wave in (torch.sin, torch.cos))], -1)
+
+
+def path_code(motion: Float[Tensor, "b t a"]) -> Float[Tensor, "b t nine_a"]:
+    """A position, and how far it is from those two frames before and after: a hand lags behind where it is sent."""
+    count = motion.shape[1]
+    near = torch.arange(count, device=motion.device)[:, None] + torch.tensor((-2, -1, 1, 2), device=motion.device)
+    around = motion[:, near.clamp(0, count - 1)] - motion[:, :, None]
+    return torch.cat([place_code(motion), around.flatten(2)], dim=-1)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """change: how a clip's latents differ from its first frame's [b t c h w]. maps [b t m h w]: where points are."""
+
+    change: Float[Tensor, "b t c h w"]
+    maps: Float[Tensor, "b t m h w"]
+
+    @property
+    def planes(self) -> Float[Tensor, "b t cm h w"]:
+        """Both, side by side."""
+        return torch.cat([self.change, self.maps], dim=2)
+
+
+class Places(nn.Module):
+    """Where `count` points of the picture get to, as maps of each frame. code_width: numbers that say where a robot is.
+
+    What is found in the first frame and what the motion adds are summed before a small network bends the sum, as a
+    camera's perspective does.
+    """
+
+    def __init__(self, channels: int, grid: int, code_width: int, count: int, width: int = 64) -> None:
+        super().__init__()
+        self.grid, self.count = grid, count
+        self.see = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, 2 * FOUND, 3, padding=1)
+        )
+        self.start = nn.Linear(3 * FOUND, 2 * width)
+        self.travel = nn.Linear(code_width, 2 * width, bias=False)
+        self.bend = nn.Sequential(nn.SiLU(), nn.Linear(2 * width, 2 * width), nn.SiLU())
+        self.point = nn.Linear(2 * width, 2 * count)
+        self.shift = nn.Linear(code_width, 2 * count, bias=False)
+
+    @property
+    def num_maps(self) -> int:
+        """Maps of a frame."""
+        return MAPS * self.count
+
+    def forward(self, first: Float[Tensor, "b c h w"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t maps h w"]:
+        """first: the first frame's latent. code: where the robot is in every frame, 0 where it began."""
+        points: Tensor = self.points(first, code)
+        return draw(points, self.grid)
+
+    def points(self, first: Float[Tensor, "b c h w"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t k two"]:
+        """Where the points are in every frame, in cells from the middle of the picture."""
+        scores, values = self.see(first).chunk(2, dim=1)
+        share = scores.flatten(2).softmax(dim=-1)
+        found = share @ centres(self.grid, first.device).flatten(0, 1)
+        there = torch.tanh((share * values.flatten(2)).sum(dim=-1))
+        begin = self.start(torch.cat([found.flatten(1), there], dim=-1))
+        hidden = self.bend(begin[:, None] + self.travel(code))
+        moved = rearrange(self.point(hidden) + self.shift(code), "b t (k two) -> b t k two", two=2)
+        # Beyond the picture a point's maps are blank, and nothing would ever bring it back.
+        edge = 0.5 * self.grid + 1.0
+        kept: Tensor = edge * torch.tanh(moved / edge)
+        return kept
+
+
+class Drafter(nn.Module):
+    """The first frame's latent and a motion of `action_width` numbers a frame to a `Draft`."""
+
+    def __init__(self, channels: int, grid: int, action_width: int, points: int, width: int, num_blocks: int) -> None:
+        super().__init__()
+        code_width = 9 * action_width
+        self.places = Places(channels, grid, code_width, points)
+        self.num_planes = channels + self.places.num_maps
+        self.mix = nn.Conv2d(self.num_planes, width, 3, padding=1)
+        self.cells = nn.Parameter(torch.zeros(width, grid, grid))
+        self.state = nn.Sequential(nn.Linear(code_width, width), nn.SiLU())
+        self.blocks = nn.ModuleList(ConvolutionBlock(width, width) for _ in range(num_blocks))
+        self.last = nn.Conv2d(width, channels, 3, padding=1)
+        begin_at_zero(self.last)
+
+    def forward(
+        self,
+        first: Float[Tensor, "b c h w"],
+        motion: Float[Tensor, "b t a"],
+        known: Float[Tensor, "b one one"] | float = 1.0,
+    ) -> Draft:
+        """motion: where the robot is in every frame, 0 where it began. known: 1 where that is so, 0 where nobody knows;
+        a draft fades as it is less known."""
+        code = path_code(motion)
+        maps = self.places(first, code)
+        count, shape = code.shape[1], code.shape[:2]
+        planes = torch.cat([first[:, None].expand(-1, count, -1, -1, -1), maps], dim=2).flatten(0, 1)
+        x = self.mix(planes.contiguous(memory_format=torch.channels_last)) + self.cells
+        state = self.state(code).flatten(0, 1)
+        for block in self.blocks:
+            x = block(x, state)
+        change = self.last(functional.silu(x)).unflatten(0, shape)
+        fade = known[..., None, None] if isinstance(known, Tensor) else known
+        return Draft(change * fade, maps * fade)
