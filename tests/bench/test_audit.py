@@ -97,6 +97,10 @@ def test_the_command_goes_on_and_finds_what_each_metric_sees(tmp_path: Path) -> 
     told = json.loads((tmp_path / "out" / "audit.json").read_text())
     seen = {(one["metric"], one["fault"]): one for one in told["sights"]}
     assert len(seen) == 4 and seen["psnr", "teleport"]["sees"] and seen["object_path_l2", "teleport"]["monotone"]
+    page = (tmp_path / "out" / "audit.html").read_text()
+    for (metric, fault), one in seen.items():
+        word = "fooled" if one["fooled"] else "monotone" if one["sees"] and one["monotone"] else "sees"
+        assert f"{METRICS[metric].title}, {fault}: {word if one['sees'] or one['fooled'] else '-'}; worse by" in page
     video = tmp_path / "out" / "videos" / "reverse-1" / "a" / "0.mp4"
     written = video.stat().st_mtime_ns
     scores = (tmp_path / "out" / "runs" / "reverse-1" / "scores.jsonl").read_text()

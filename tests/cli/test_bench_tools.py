@@ -126,7 +126,9 @@ def test_a_judge_rates_every_trial_once_and_its_agreement_is_reported(tmp_path: 
     assert told["caption_score"]["agreement"] == {"samples": 2, "difference": 0.0, "same": 1.0, "icc": None}
     assert told["caption_score"]["tool"] == "polite, 2 trials"
     assert main(["bench", "report", str(tmp_path / "run"), "--out", str(tmp_path / "report"), "--show", "0"]) == 0
-    assert "agrees with itself" in (tmp_path / "report" / "report.md").read_text()
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / "report" / name).read_text()
+        assert "agrees with itself" in text and "100%" in text, name
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.bench.correlation import Correlation, correlate
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate, mean
 from wow.bench.ladder import CLAIMS, FAULTS
-from wow.bench.leaderboard import relative_scores, value_of
-from wow.bench.scores_v2 import SCALES
+from wow.bench.leaderboard import value_of
 from wow.bench.suite_results import Results
 from wow.bench.text import grid
+from wow.bench.validity import Validity, correlation_table, left_out, success_table, validity, validity_json
 
 TRUTH = "truth"
-EXECUTED = "executed_success"
-OVERALL_V1, OVERALL_V2 = "overall v1", "overall v2"
 _ROUNDING = 1e-9
 
 
@@ -68,13 +65,11 @@ class Sight:
 
 @dataclass(frozen=True)
 class Audit:
-    """sights: of every metric that could be measured, for every fault. correlations: with executed success over the
-    runs, by metric and overall score, on which more means better; None where nothing varies. executed: of each run."""
+    """sights: of every metric that could be measured, for every fault. validity: what agrees with executed success."""
 
     strengths: tuple[float, ...]
     sights: tuple[Sight, ...]
-    correlations: Mapping[str, Correlation]
-    executed: Mapping[str, float]
+    validity: Validity
 
     def claims(self) -> list[tuple[str, str, bool]]:
         """Metric, fault, and whether what it claims holds: it sees the fault, and is monotone."""
@@ -98,9 +93,7 @@ def audit(truth: Results, rungs: Mapping[tuple[str, float], Results], others: Se
         for fault in faults
         if (sight := _sight(name, fault, truth, [rungs[fault, strength] for strength in strengths])) is not None
     ]
-    runs = [truth, *rungs.values(), *others]
-    executed = {run.folder.name: value for run in runs if (value := value_of(run, EXECUTED)) is not None}
-    return Audit(strengths, tuple(sights), _correlations(runs), executed)
+    return Audit(strengths, tuple(sights), validity([truth, *rungs.values(), *others]))
 
 
 def _sight(name: str, fault: str, truth: Results, rungs: Sequence[Results]) -> Sight | None:
@@ -126,29 +119,6 @@ def _paired(truth: Results, run: Results, name: str) -> NDArray[np.float64]:
     return np.asarray(gap[~np.isnan(gap)])
 
 
-def _correlations(runs: Sequence[Results]) -> dict[str, Correlation]:
-    """Of each metric and of both overall scores with executed success, over the runs that have it."""
-    kept = [run for run in runs if value_of(run, EXECUTED) is not None]
-    if len(kept) < 3:
-        return {}
-    executed = [value_of(run, EXECUTED) or 0.0 for run in kept]
-    columns: dict[str, list[float]] = {}
-    for name in METRICS:
-        values = [value_of(run, name) for run in kept]
-        if not name.startswith("executed_") and all(value is not None for value in values):
-            sign = 1.0 if METRICS[name].higher_is_better else -1.0
-            columns[name] = [sign * value for value in values if value is not None]
-    shared = [name for name in columns if name in SCALES]
-    relative = relative_scores(kept, shared)
-    if relative is not None:
-        columns[OVERALL_V1] = [scores.overall for scores in relative]
-    overall = [((run.content["v2"] or {}).get("overall") or {}).get("value") for run in kept]
-    if all(value is not None for value in overall):
-        columns[OVERALL_V2] = [float(value) for value in overall if value is not None]
-    found = {name: correlate(column, executed) for name, column in columns.items()}
-    return {name: one for name, one in found.items() if one is not None}
-
-
 def markdown(found: Audit, about: str) -> str:
     """The audit for people."""
     faults = list(dict.fromkeys(sight.fault for sight in found.sights))
@@ -159,34 +129,18 @@ def markdown(found: Audit, about: str) -> str:
         rows.append([METRICS[name].title, *cells])
     claims = found.claims()
     broken = [f"{METRICS[metric].title} on {fault}" for metric, fault, holds in claims if not holds]
-    lines = ["# The metric audit", about, "## Which metric sees which fault", grid(rows), _KEY]
+    lines = ["# The metric audit", about, "## Which metric sees which fault", grid(rows), KEY]
     lines += [f"Of {len(claims)} claims {len(claims) - len(broken)} hold. Broken: {', '.join(broken) or 'none'}."]
-    lines += [f"## Correlation with executed success over {len(found.executed)} runs", _correlated(found)]
-    rates = [["run", "executed success"], *([name, f"{value:.2f}"] for name, value in found.executed.items())]
-    return "\n\n".join([*lines, grid(rates)]) + "\n"
+    lines += [f"## Correlation with executed success over {len(found.validity.executed)} runs"]
+    lines += [correlation_table(found.validity), left_out(found.validity), success_table(found.validity)]
+    return "\n\n".join(filter(None, lines)) + "\n"
 
 
-_KEY = (
+KEY = (
     "monotone: surely worse than the truth at full strength, and worse with every rung; sees: surely worse at full "
     "strength; -: not seen; fooled: surely rated better than the truth. Of FVD, which has one value for all samples, "
     "only the sign is looked at."
 )
-
-
-def _correlated(found: Audit) -> str:
-    if not found.correlations:
-        return "N/A: fewer than three runs were executed, or all with the same success."
-    rows = [["metric (more is better)", "Pearson", "Spearman", "runs"]]
-    for name, one in sorted(found.correlations.items(), key=lambda pair: -pair[1].pearson.value):
-        title = METRICS[name].title if name in METRICS else name
-        rows.append([title, _shown(one.pearson), _shown(one.spearman), str(one.pearson.n)])
-    return grid(rows)
-
-
-def _shown(found: Estimate) -> str:
-    if found.low is None or found.high is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
 def audit_json(found: Audit) -> dict[str, Any]:
@@ -198,6 +152,5 @@ def audit_json(found: Audit) -> dict[str, Any]:
             for sight in found.sights
         ],
         "claims": [{"metric": metric, "fault": fault, "holds": holds} for metric, fault, holds in found.claims()],
-        "correlations": {name: asdict(one) for name, one in found.correlations.items()},
-        "executed": dict(found.executed),
+        **validity_json(found.validity),
     }

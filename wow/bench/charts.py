@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 COLOURS = ("#2a6fdb", "#d9632a", "#2f9e5f", "#8e44ad", "#c0392b", "#16808c", "#b7950b", "#5d6d7e")
@@ -29,7 +30,9 @@ def radar(axes: Sequence[str], runs: Mapping[str, Mapping[str, float]], size: in
     for axis, angle in zip(axes, points, strict=True):
         x, y = at(angle, 1.13).split(",")
         anchor = "middle" if abs(math.cos(angle)) < 0.2 else ("start" if math.cos(angle) > 0 else "end")
-        drawn.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}" dominant-baseline="middle">{escape(axis)}</text>')
+        drawn.append(
+            f'<text x="{x}" y="{y}" text-anchor="{anchor}" dominant-baseline="middle">{_lines(axis, x)}</text>'
+        )
     for number, (name, scores) in enumerate(runs.items()):
         colour = COLOURS[number % len(COLOURS)]
         shape = " ".join(at(angle, scores.get(axis, 0.0) / 100) for axis, angle in zip(axes, points, strict=True))
@@ -38,6 +41,12 @@ def radar(axes: Sequence[str], runs: Mapping[str, Mapping[str, float]], size: in
             f"<title>{escape(name)}</title></polygon>"
         )
     return "".join([*drawn, "</svg>"])
+
+
+def _lines(label: str, x: str) -> str:
+    """A word on each line where the label is long: beside the chart there is little room."""
+    words = label.split() if len(label) > 14 else [label]
+    return "".join(f'<tspan x="{x}" dy="{15 * (n > 0)}">{escape(word)}</tspan>' for n, word in enumerate(words))
 
 
 def bars(runs: Mapping[str, Sequence[tuple[str, float | None]]], width: int = 560) -> str:
@@ -76,3 +85,118 @@ def legend(names: Sequence[str]) -> str:
         for number, name in enumerate(names)
     ]
     return f'<p class="legend">{"".join(marks)}</p>'
+
+
+SEEN, PARTLY, FOOLED = COLOURS[0], "#7fa8ea", COLOURS[4]
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """A cell of a ladder. worse: by how much each rung is worse, in shares of the row's largest; below 0 where better.
+
+    claimed: whether it ought to be seen. told: what a reader is told who points at it.
+    """
+
+    worse: Sequence[float]
+    colour: str
+    claimed: bool
+    told: str
+
+
+def ladder(columns: Sequence[str], rows: Mapping[str, Mapping[str, Rungs]]) -> str:
+    """For each row and column a bar for each rung, upwards where it is worse; a frame where it ought to be.
+
+    A cell that is not there is said to be N/A.
+    """
+    left, top, wide, high, gap = 260, 24, 84, 30, 5
+    width, height = left + len(columns) * (wide + gap), top + len(rows) * (high + gap) + gap
+    drawn = [f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">']
+    for place, column in enumerate(columns):
+        x = left + place * (wide + gap) + wide / 2
+        drawn.append(f'<text x="{x}" y="{top - 8}" text-anchor="middle">{escape(column)}</text>')
+    for line, (label, cells) in enumerate(rows.items()):
+        y = top + line * (high + gap)
+        drawn.append(
+            f'<text x="{left - 10}" y="{y + high / 2}" text-anchor="end" dominant-baseline="middle">'
+            f"{escape(label)}</text>"
+        )
+        for place, column in enumerate(columns):
+            drawn.append(_cell(cells.get(column), left + place * (wide + gap), y, wide, high))
+    return "".join([*drawn, "</svg>"])
+
+
+def _cell(cell: Rungs | None, x: float, y: float, wide: float, high: float) -> str:
+    if cell is None:
+        middle = f'x="{x + wide / 2}" y="{y + high / 2}" text-anchor="middle" dominant-baseline="middle"'
+        return f'<text {middle} fill="{GREY}">N/A</text>'
+    frame = 'stroke="currentColor" stroke-width="1.5"' if cell.claimed else f'stroke="{GREY}" stroke-opacity=".3"'
+    drawn = [f"<g><title>{escape(cell.told)}</title>"]
+    drawn.append(
+        f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="3" fill="{GREY}" fill-opacity=".08" {frame}/>'
+    )
+    base, room = y + high * 0.72, wide / (len(cell.worse) + 1)
+    for number, worse in enumerate(cell.worse):
+        long = max(min(worse, 1.0), -1.0) * (high * 0.66 if worse > 0 else high * 0.24)
+        size = max(abs(long), 1.0)
+        drawn.append(
+            f'<rect x="{x + room * (number + 0.6):.1f}" y="{base - size if worse > 0 else base:.1f}" '
+            f'width="{room * 0.8:.1f}" height="{size:.1f}" fill="{cell.colour}"/>'
+        )
+    return "".join([*drawn, "</g>"])
+
+
+def whiskers(rows: Sequence[tuple[str, float, float | None, float | None]], width: int = 620) -> str:
+    """A dot between -1 and 1 for each label, and a line from the low to the high end of its interval."""
+    left, step = 260, 22
+    room, height = width - left - 60, len(rows) * step + 30
+    drawn = [f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">']
+
+    def at(value: float) -> float:
+        return left + room * (value + 1) / 2
+
+    for value in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        strong = ".8" if value == 0 else ".3"
+        drawn.append(
+            f'<line x1="{at(value)}" x2="{at(value)}" y1="4" y2="{height - 22}" stroke="{GREY}" '
+            f'stroke-opacity="{strong}"/><text x="{at(value)}" y="{height - 6}" text-anchor="middle">{value:g}</text>'
+        )
+    for place, (label, value, low, high) in enumerate(rows):
+        y = 14 + place * step
+        drawn.append(
+            f'<text x="{left - 10}" y="{y}" text-anchor="end" dominant-baseline="middle">{escape(label)}</text>'
+        )
+        if low is not None and high is not None:
+            drawn.append(
+                f'<line x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{y}" y2="{y}" stroke="{COLOURS[0]}" '
+                'stroke-width="2" stroke-opacity=".5"/>'
+            )
+        drawn.append(
+            f'<circle cx="{at(value):.1f}" cy="{y}" r="4" fill="{COLOURS[0]}"/>'
+            f'<text x="{width - 50}" y="{y}" dominant-baseline="middle">{value:.2f}</text>'
+        )
+    return "".join([*drawn, "</svg>"])
+
+
+def scatter(points: Sequence[tuple[str, float, float]], across: str, up: str, size: int = 320) -> str:
+    """A dot for each label: `across` from 0 to 100, `up` from 0 to 1."""
+    left, low = 46, size - 40
+    drawn = [f'<svg viewBox="0 0 {size} {size}" width="{size}" height="{size}" role="img">']
+    for share in (0.0, 0.5, 1.0):
+        x, y = left + (size - left - 12) * share, low - (low - 12) * share
+        drawn.append(
+            f'<line x1="{left}" x2="{size - 12}" y1="{y}" y2="{y}" stroke="{GREY}" stroke-opacity=".35"/>'
+            f'<text x="{left - 6}" y="{y}" text-anchor="end" dominant-baseline="middle">{share:g}</text>'
+            f'<text x="{x}" y="{low + 16}" text-anchor="middle">{100 * share:g}</text>'
+        )
+    for label, value, success in points:
+        x, y = left + (size - left - 12) * value / 100, low - (low - 12) * success
+        drawn.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{COLOURS[0]}" fill-opacity=".7">'
+            f"<title>{escape(label)}: {value:.1f}, {success:.2f}</title></circle>"
+        )
+    middle = left + (size - left - 12) / 2
+    drawn.append(f'<text x="{middle}" y="{size - 8}" text-anchor="middle">{escape(across)}</text>')
+    drawn.append(
+        f'<text x="12" y="{low / 2}" text-anchor="middle" transform="rotate(-90 12 {low / 2})">{escape(up)}</text>'
+    )
+    return "".join([*drawn, "</svg>"])

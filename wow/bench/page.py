@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from wow.bench.charts import bars, legend, radar
 from wow.bench.dimensions.registry import METRICS
-from wow.bench.intervals import Estimate
 from wow.bench.leaderboard import Leaderboard, estimate_of
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
+from wow.bench.sheet import document, number, table
 from wow.bench.showcase import Shown, best_and_worst
 from wow.bench.suite_results import Results
 from wow.bench.text import write_text
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8883; --soft: #8881; --muted: #6b7280; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-p.how, .small { color: var(--muted); font-size: .88rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; background: var(--soft); } td.number { white-space: nowrap; }
-td.number i { color: var(--muted); font-style: normal; font-size: .8rem; display: block; }
-svg text { font-size: 12px; fill: currentColor; } .charts { display: flex; flex-wrap: wrap; gap: 1.5rem; }
-.legend { display: flex; flex-wrap: wrap; gap: 1rem; } .key i { display: inline-block; width: .8em; height: .8em;
-border-radius: 2px; margin-right: .4em; } .films { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; max-width: 330px; } video { width: 100%; border-radius: 4px; background: #000; }
-figcaption { font-size: .85rem; } code { font-size: .85rem; overflow-wrap: anywhere; }
-"""
 
 
 def write_page(path: Path, board: Leaderboard, show: int) -> None:
@@ -44,7 +28,6 @@ def page(board: Leaderboard, show: int) -> str:
     first = board.runs[0]
     title = f"WoWBench: {first.content['suite']}"
     body = [
-        f"<h1>{escape(title)}</h1>",
         f'<p class="how">{first.content["counts"]["samples"]} samples, suite hash <code>{first.digest[:16]}</code>. '
         "Means with 95 % bootstrap intervals over samples. Scale v2 is absolute (fixed anchors, arithmetic means); "
         "scale v1 is relative to the runs on this page (geometric means).</p>",
@@ -56,28 +39,25 @@ def page(board: Leaderboard, show: int) -> str:
         *(_strata(board, kind) for kind in STRATA),
         "<h2>What has no value, and why</h2>",
         _missing(board),
+        *_agreements(board),
         *(_films(run, show) for run in board.runs),
         "<h2>Samples and problems</h2>",
         *(_problems(run.content) for run in board.runs),
         "<h2>Where the numbers come from</h2>",
         *(_origin(run.content) for run in board.runs),
     ]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    policy = "default-src 'none'; style-src 'unsafe-inline'; media-src data:"
-    guard = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    page_head = f"<head>{head}{guard}<style>{STYLE}</style></head>"
-    return f'<!doctype html>\n<html lang="en">{page_head}<body>\n{chr(10).join(body)}\n</body></html>\n'
+    return document(title, body)
 
 
 def _leaderboard(board: Leaderboard) -> str:
     rows = []
     for place, run in enumerate(board.runs):
-        cells = [_number(board.v2[place].groups.get(group), 1) for group in GROUPS]
+        cells = [number(board.v2[place].groups.get(group), 1) for group in GROUPS]
         relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
-        overall = _number(board.v2[place].overall, 1)
+        overall = number(board.v2[place].overall, 1)
         rows.append([escape(board.labels[place]), *cells, overall, relative, str(run.content["counts"]["scored"])])
     head = ["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", "samples"]
-    return _table(head, rows) + _note(board)
+    return table(head, rows) + _note(board)
 
 
 def _note(board: Leaderboard) -> str:
@@ -123,10 +103,10 @@ def _metrics(board: Leaderboard) -> str:
             anchors = "" if scale is None else f"{scale.low:g} to {scale.high:g}, {scale.map} {scale.parameter:g}"
             whose = "" if scale is None else (" (published)" if scale.published else " (our anchors)")
             unit = f" [{escape(metric.unit)}]" if metric.unit else ""
-            cells = [_number(estimate_of(one["estimate"]) if one else None, 3) for one in told]
+            cells = [number(estimate_of(one["estimate"]) if one else None, 3) for one in told]
             better = "more" if metric.higher_is_better else "less"
             rows.append([escape(metric.title) + unit, better, *cells, escape(anchors + whose)])
-    return _table(["metric", "better", *map(escape, board.labels), "scale v2"], rows)
+    return table(["metric", "better", *map(escape, board.labels), "scale v2"], rows)
 
 
 def _strata(board: Leaderboard, kind: str) -> str:
@@ -135,9 +115,9 @@ def _strata(board: Leaderboard, kind: str) -> str:
     rows = []
     for name, scores in board.strata[kind].items():
         count = max((found.n for found in scores if found is not None), default=0)
-        rows.append([escape(name), str(count), *(_number(found, 1) for found in scores)])
+        rows.append([escape(name), str(count), *(number(found, 1) for found in scores)])
     head = [kind.replace("_", "-"), "samples", *map(escape, board.labels)]
-    return f"<h2>By {kind.replace('_', '-')} (overall v2)</h2>{_table(head, rows)}"
+    return f"<h2>By {kind.replace('_', '-')} (overall v2)</h2>{table(head, rows)}"
 
 
 def _missing(board: Leaderboard) -> str:
@@ -154,7 +134,28 @@ def _missing(board: Leaderboard) -> str:
         [escape(title), escape(needs), f"N/A: {escape(why)}", "all" if len(who) == every else escape(", ".join(who))]
         for (title, needs, why), who in reasons.items()
     ]
-    return _table(["metric", "needs", "why", "runs"], rows)
+    return table(["metric", "needs", "why", "runs"], rows)
+
+
+def _agreements(board: Leaderboard) -> list[str]:
+    """How far the judges agree with themselves; nothing where nobody was asked twice."""
+    rows = []
+    for label, run in zip(board.labels, board.runs, strict=True):
+        for one in run.content["metrics"].values():
+            if found := one.get("agreement"):
+                icc = "N/A" if found["icc"] is None else f"{found['icc']:.2f}"
+                gap, same = f"{found['difference']:.2f}", f"{found['same']:.0%}"
+                rows.append(
+                    [escape(label), escape(one["title"]), escape(one["tool"]), gap, same, icc, str(found["samples"])]
+                )
+    if not rows:
+        return []
+    head = ["run", "metric", "judge", "mean difference of two trials", "equal", "ICC(1, 1)", "samples"]
+    note = (
+        "The same question, put several times. ICC(1, 1): the share of the variance that lies between samples; N/A "
+        "where nothing varies."
+    )
+    return ["<h2>Whether the judge agrees with itself</h2>", table(head, rows), f'<p class="small">{note}</p>']
 
 
 def _films(run: Results, show: int) -> str:
@@ -194,22 +195,3 @@ def _problems(content: Mapping[str, Any]) -> str:
 def _origin(content: Mapping[str, Any]) -> str:
     facts = [escape(str(content[name])) for name in ("system", "data", "machine", "date")]
     return f"<p><code>{escape(content['command'])}</code><br>{'<br>'.join(facts)}</p>"
-
-
-def _number(found: Estimate | None, digits: int) -> str:
-    """A cell: the value, and its interval below it."""
-    if found is None:
-        return "N/A"
-    decimals = digits if abs(found.value) < 1000 else 0
-    value = f"{found.value:.{decimals}f}"
-    if found.low is None or found.high is None:
-        return value
-    return f"{value} <i>{found.low:.{decimals}f} to {found.high:.{decimals}f}</i>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML already."""
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    lines = ["".join(f'<td class="number">{c}</td>' if "<i>" in c else f"<td>{c}</td>" for c in row) for row in rows]
-    inside = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{inside}</tbody></table></div>'

@@ -16,7 +16,7 @@ from wow.cli.progress import Progress
 from wow.types import WowError
 
 if TYPE_CHECKING:
-    from wow.bench.suite import Sample, Suite
+    from wow.bench.suite import Suite
     from wow.bench.suite_results import Results
     from wow.bench.toolbox import StandardToolbox
 
@@ -63,6 +63,7 @@ class BenchAudit(MakesFolder):
 
     def run(self) -> Summary:
         from wow.bench.audit import TRUTH, audit, audit_json, markdown, rung
+        from wow.bench.audit_page import audit_page
         from wow.bench.ladder import FAULTS
         from wow.bench.ledger import claim
         from wow.bench.suite_results import read_results
@@ -92,15 +93,19 @@ class BenchAudit(MakesFolder):
         used = f"{len(suite.samples)} samples of {suite.name} (hash `{suite.digest[:16]}`)"
         about = f"`{command}`; {used}, {time.strftime('%F')}."
         write_text(self.out / "audit.md", markdown(result, about))
+        write_text(self.out / "audit.html", audit_page(result, about))
         write_json(self.out / "audit.json", {"command": command, "suite_hash": suite.digest, **audit_json(result)})
         claims = result.claims()
         return {
             "out": self.out,
+            "page": self.out / "audit.html",
             "text": self.out / "audit.md",
             "runs": 1 + len(found) + len(others),
             "claims": len(claims),
             "claims_that_hold": sum(holds for *_, holds in claims),
-            "pearson": {name: one.pearson.value for name, one in result.correlations.items() if "overall" in name},
+            "pearson": {
+                name: one.pearson.value for name, one in result.validity.correlations.items() if "overall" in name
+            },
         }
 
     def _toolbox(self) -> StandardToolbox:
@@ -124,16 +129,13 @@ class BenchAudit(MakesFolder):
         """The run of one rung, made and scored as far as it was not."""
         from wow.bench.dimensions.registry import chosen_metrics
         from wow.bench.provenance import Provenance, machine
-        from wow.bench.sources import FolderSource
         from wow.bench.suite_results import read_results, write_results
         from wow.bench.suite_run import LocalProcesses, in_this_process, run_suite
+        from wow.bench.worsened import TruthSource
 
-        folder = self.out / "videos" / name
-        for sample in suite.samples:
-            _make(sample, folder, fault, strength)
         run = run_suite(
             suite=suite,
-            source=FolderSource(folder, name),
+            source=TruthSource(name, self.out / "videos" / name, fault, strength),
             toolbox=self._toolbox(),
             metrics=chosen_metrics(self.metrics),
             out=self.out / "runs" / name,
@@ -144,30 +146,3 @@ class BenchAudit(MakesFolder):
         command = shlex.join(["wow", *sys.argv[1:]])
         write_results(run, Provenance(command, name, suite.name, machine(), time.strftime("%Y-%m-%d %H:%M %Z")))
         return read_results(self.out / "runs" / name)
-
-
-def _make(sample: Sample, folder: Path, fault: str, strength: float) -> None:
-    """Writes a sample's video, whole or not at all; none where the fault cannot be put into it."""
-    from wow.bench.cases import read_film, read_masks
-    from wow.bench.dimensions.contract import NotMeasurable
-    from wow.bench.ladder import worsened
-    from wow.bench.suite import REGIONS
-    from wow.bench.suite_import import TRUE_TO_LIFE
-    from wow.data.video_file import write_video
-
-    path = folder / f"{sample.key}.mp4"
-    if path.is_file() or sample.truth is None:
-        return
-    try:
-        video = read_film(sample.truth)
-        size = (video.frames.shape[1], video.frames.shape[2])
-        labels = read_masks(sample, size, size)
-        mask = None if labels is None or len(labels) != len(video) else labels == REGIONS.index("object")
-        frames = worsened(fault, video.frames, strength, mask) if fault else video.frames
-    except NotMeasurable:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The truth too is written anew: what the codec loses is then no part of any fault.
-    part = path.with_suffix(".part.mp4")
-    write_video(part, replace(video, frames=frames), TRUE_TO_LIFE)
-    part.replace(path)

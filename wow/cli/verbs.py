@@ -160,6 +160,13 @@ def bench_audit() -> type[Command]:
     return BenchAudit
 
 
+def bench_correlate() -> type[Command]:
+    """Correlate every metric and both overall scores with executed success, over many runs."""
+    from wow.cli.bench_correlate import BenchCorrelate
+
+    return BenchCorrelate
+
+
 def bench_study() -> type[Command]:
     """Write a page on which people rate videos and guess which are real."""
     from wow.cli.bench_study import BenchStudy
@@ -298,6 +305,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "speed": speed,
     "bench leaderboard": bench_leaderboard,
     "bench audit": bench_audit,
+    "bench correlate": bench_correlate,
     "bench study": bench_study,
     "bench study-score": bench_study_score,
     "bench refine": bench_refine,
