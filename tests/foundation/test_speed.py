@@ -6,7 +6,8 @@ import functools
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ pytest.importorskip("accelerate", reason="the extra [foundation] is not installe
 from safetensors.torch import save_file
 
 from wow.foundation.cards import CARDS
+from wow.foundation.checkpoint_network import fill
 from wow.foundation.families import WAYS
 from wow.foundation.finetune import FineTuning
 from wow.foundation.keys_lora import read_lora
-from wow.foundation.merge_lora import merge_lora
+from wow.foundation.merge_lora import with_loras
 from wow.foundation.miniature import small, small_pipeline
 from wow.foundation.parallel import join
 from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
@@ -153,6 +155,22 @@ def test_a_model_tells_what_it_skipped() -> None:
     assert len(told) == 1
 
 
+@dataclass
+class Held:
+    """A network's own weights."""
+
+    network: torch.nn.Module
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from self.network.state_dict().items()
+
+
+def merge(network: torch.nn.Module, file: Path) -> None:
+    """The network with the LoRA in its weights."""
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    fill(network, with_loras(Held(network), shapes, [(file, 1.0)]), dtype=torch.float32)
+
+
 @pytest.mark.parametrize("name", ["wow-1-wan-1.3b-2m", "cosmos-predict2-2b"])
 @pytest.mark.parametrize("naming", ["diffusers", "original"])
 def test_a_merged_lora_answers_like_one_beside_the_network(name: str, naming: str, tmp_path: Path) -> None:
@@ -173,11 +191,11 @@ def test_a_merged_lora_answers_like_one_beside_the_network(name: str, naming: st
             return float(tuning.loss(example, torch.Generator().manual_seed(0)))
 
     before = loss(merged)
-    assert merge_lora(merged.network, file) == len(read_lora(file).additions)
+    merge(merged.network, file)
     assert loss(merged) == pytest.approx(loss(beside), rel=1e-4) and abs(loss(merged) - before) > 1e-3
     other = small(CARDS["wow-1-wan-1.3b-2m" if card.family == "cosmos2" else "cosmos-predict2-2b"])
     with pytest.raises(WowError, match=r"does not fit this model: .*there is no such layer"):
-        merge_lora(small_pipeline(other)[0].transformer, file)
+        merge(small_pipeline(other)[0].transformer, file)
 
 
 def test_several_processes_draw_the_clip_that_one_draws() -> None:

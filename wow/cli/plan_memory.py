@@ -37,9 +37,10 @@ class PlanMemory(Placement, Command):
 
     def run(self) -> Summary:
         from wow.foundation.cards import CARDS
-        from wow.foundation.machine import at_hand, quantisers
+        from wow.foundation.machine import at_hand
         from wow.foundation.memory import GB, cost, job_of
-        from wow.foundation.plan import candidates, choose, fits
+        from wow.foundation.plan import choose, fits, settings
+        from wow.foundation.quantise import quantisers
         from wow.foundation.request import check_frames
         from wow.foundation.source import find
 
@@ -47,7 +48,7 @@ class PlanMemory(Placement, Command):
         check_frames(card, self.num_frames)
         job = job_of(card, self.num_frames, self.num_inference_steps)
         machine = at_hand(self.device, self.vram and self.vram * GB, self.ram and self.ram * GB)
-        rows = [(setting, cost(card, job, setting, machine)) for setting in candidates(machine, quantisers())]
+        rows = [(setting, cost(card, job, setting, machine)) for setting in settings(card, machine, quantisers())]
         plan = choose(card, job, machine, self.wish(), quantisers())
         return {
             "model": card.name,

@@ -43,11 +43,13 @@ def fill(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     on_bytes: Callable[[int], None] = lambda done: None,
+    settle: Callable[[str], None] = lambda name: None,
 ) -> nn.Module:
     """The network with its weights, one tensor at a time: no second copy of it is ever in memory.
 
     Where neither type nor device change, tensors stay views of the mapped files: their pages are read when they are
     first used, and may be let go by the system. What diffusers keeps in float32 stays so. The weights need no gradient.
+    settle: is told the name of each tensor once it is in its place, and may change it there.
     """
     precise = tuple(getattr(network, "_keep_in_fp32_modules", None) or ())
     done = 0
@@ -56,6 +58,7 @@ def fill(
         if wanted in (torch.float16, torch.bfloat16) and dtype is not None and set(name.split(".")) & set(precise):
             wanted = torch.float32
         _assign(network, name, tensor.to(device, wanted))
+        settle(name)
         done += tensor.numel() * tensor.element_size()
         on_bytes(done)
     for alias, name in _TIED.items():

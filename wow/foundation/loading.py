@@ -15,11 +15,12 @@ from wow.foundation.card import Card, Role
 from wow.foundation.checkpoint_network import empty_network, fill
 from wow.foundation.embeddings import Prompts, Shelf, cache_folder
 from wow.foundation.families import WAYS
-from wow.foundation.machine import at_hand, quantisers
+from wow.foundation.machine import at_hand
 from wow.foundation.memory import GB, Job, Setting, job_of, weights
-from wow.foundation.merge_lora import Loras, check_lora, merge_lora
+from wow.foundation.merge_lora import Loras, check_lora, with_loras
 from wow.foundation.pipeline import FoundationWorldModel
 from wow.foundation.plan import NO_WISH, Plan, Wish, choose
+from wow.foundation.quantise import quantiser, quantisers
 from wow.foundation.schedules import scheduler_of
 from wow.foundation.shot import Tell, quiet
 from wow.foundation.source import NETWORKS, RENAMED, Source, find
@@ -52,20 +53,19 @@ def pipeline(source: Source, setting: Setting, device: str, loras: Loras = ()) -
     """The pipeline without its text encoder, on the device or ready to go there."""
     card = source.card
     straight = device if setting.offload == "none" else "cpu"
-    parts: dict[str, Any] = {"scheduler": _scheduler(source)}
-    for role in ("transformer", "vae", "image_encoder"):
+    parts: dict[str, Any] = {
+        "scheduler": _scheduler(source),
+        "transformer": transformer(source, setting, device, loras),
+    }
+    for role in ("vae", "image_encoder"):
         if card.has(role):
             parts[role] = network(source, role, setting, straight)
-    for path, scale in loras:
-        merge_lora(parts["transformer"], path, scale)
     if card.family == "svd":
         from transformers import CLIPImageProcessor
 
         parts["image_processor"] = CLIPImageProcessor.from_pretrained(
             source.places["image_processor"], local_files_only=True
         )
-    if setting.quantisation != "none":
-        quantise(parts["transformer"], setting.quantisation)
     return arrange(WAYS[card.family].build(card, parts), setting, device)
 
 
@@ -86,6 +86,19 @@ def arrange(pipeline: Any, setting: Setting, device: str) -> Any:
         if part is not None:
             part.to(device)
     return pipeline
+
+
+def transformer(source: Source, setting: Setting, device: str, loras: Loras = ()) -> nn.Module:
+    """The network that denoises, on the device or waiting for it: its LoRAs merged, quantised where that is planned.
+
+    Layer by layer, so that memory never holds more than what stays and one tensor.
+    """
+    checkpoint = source.open("transformer")
+    empty = empty_network(checkpoint.library, checkpoint.kind, checkpoint.config)
+    weights = with_loras(checkpoint, checkpoint.shapes(), loras) if loras else checkpoint
+    settle = quantiser(empty, setting.quantisation, device) if setting.quantisation != "none" else lambda name: None
+    straight = device if setting.offload == "none" else "cpu"
+    return fill(empty, weights, dtype=DTYPES[setting.dtype], device=straight, settle=settle).eval()
 
 
 def network(source: Source, role: Role, setting: Setting, device: str) -> nn.Module:
@@ -138,19 +151,6 @@ def encoder_mark(source: Source, setting: Setting) -> str:
     listed = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     said = "\n".join([source.card.family, str(source.card.num_words), setting.dtype, *listed])
     return hashlib.sha256(said.encode()).hexdigest()
-
-
-def quantise(transformer: nn.Module, how: str) -> None:
-    """Keeps the transformer's linear layers in 8 bits: int8 weights, or fp8 weights and activations."""
-    try:
-        from torchao import quantization
-    except ImportError:
-        raise WowError(f"{how} needs torchao, which is not installed: pip install torchao") from None
-    configs = {
-        "int8": quantization.Int8WeightOnlyConfig,
-        "fp8": quantization.Float8DynamicActivationFloat8WeightConfig,
-    }
-    quantization.quantize_(transformer, configs[how]())
 
 
 def open_model(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 
 import torch
@@ -40,11 +39,6 @@ def at_hand(device: str | None = None, vram: float | None = None, ram: float | N
 def peak(name: str) -> float:
     """Operations a second of a GPU, by what it calls itself."""
     return next((speed for part, speed in PEAKS.items() if part.replace(" ", "") in name.replace(" ", "")), UNKNOWN_GPU)
-
-
-def quantisers() -> tuple[str, ...]:
-    """The quantisations that this installation can do."""
-    return ("int8", "fp8") if importlib.util.find_spec("torchao") else ()
 
 
 def _cpu(memory: float) -> Machine:

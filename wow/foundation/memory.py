@@ -16,6 +16,7 @@ GB = 1e9
 DType = Literal["bfloat16", "float32"]
 Offload = Literal["none", "model", "blocks"]
 Quantisation = Literal["none", "int8", "fp8"]
+QUANTISATIONS: tuple[Quantisation, ...] = ("int8", "fp8")
 
 EFFICIENCY = 0.40
 """Share of a device's arithmetic that a pass reaches."""
@@ -25,7 +26,17 @@ DISK, BUS = 1.5e9, 20e9
 """Bytes a second from a disk, and between a computer and its GPU."""
 
 BYTES = {"bfloat16": 2, "float32": 4}
-QUANTISED_BYTES = {"int8": 1.0, "fp8": 1.0}
+IN_BLOCKS = {
+    "wan2.1": 0.981,
+    "wan2.2": 0.981,
+    "cosmos1": 0.990,
+    "cosmos2": 0.990,
+    "cosmos2.5": 0.941,
+    "cogvideox": 0.998,
+}
+"""Share of a transformer's numbers that are in the linear layers of its blocks: those that are quantised."""
+QUANTISED_BYTES = 1.003
+"""Bytes for each of them: one, and a scale for each row."""
 
 _LIVE = {"wan2.1": 18.0, "wan2.2": 37.0, "cosmos1": 16.5, "cosmos2": 20.0, "cosmos2.5": 21.0, "cogvideox": 30.0,
          "svd": 270.0}  # fmt: skip
@@ -114,12 +125,13 @@ def width_and_depth(card: Card) -> tuple[int, int]:
 
 
 def weights(card: Card, role: str, setting: Setting) -> float:
-    """Bytes of a network's weights, as it is run. The VAE is not quantised, nor are the encoders."""
+    """Bytes of a network's weights, as it is run. Of what is quantised, only the transformer's blocks are."""
     if not any(part.role == role for part in card.parts):
         return 0.0
     count = next(part.parameters for part in card.parts if part.role == role)
     if role == "transformer" and setting.quantisation != "none":
-        return count * QUANTISED_BYTES[setting.quantisation]
+        share = IN_BLOCKS.get(card.family, 0.0)
+        return count * (share * QUANTISED_BYTES + (1.0 - share) * BYTES[setting.dtype])
     return float(count * BYTES["float32" if role == "vae" and card.family.startswith("wan") else setting.dtype])
 
 

@@ -1,20 +1,23 @@
-"""A LoRA put into a network for good: nothing is left of it at run time, so that distilled models keep their speed."""
+"""LoRAs put into a network's weights as they are read: nothing is left of them when it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from wow.foundation.keys_lora import Lora, read_lora
+from wow.foundation.checkpoint_network import Weights
+from wow.foundation.keys_lora import Addition, Lora, read_lora
 from wow.types import WowError
 
 Loras = Sequence[tuple[Path, float]]
+Shapes = Mapping[str, Sequence[int]]
 
 
-def check_lora(shapes: Mapping[str, Sequence[int]], path: Path) -> Lora:
+def check_lora(shapes: Shapes, path: Path) -> Lora:
     """The LoRA in a file, which fits a network of these tensors. Raises WowError where it does not, or is none."""
     lora = read_lora(path)
     for name, addition in lora.additions.items():
@@ -25,17 +28,24 @@ def check_lora(shapes: Mapping[str, Sequence[int]], path: Path) -> Lora:
     return lora
 
 
-@torch.no_grad()
-def merge_lora(network: nn.Module, path: Path, scale: float = 1.0) -> int:
-    """Adds `scale * up @ down` to every layer that the LoRA names, in float32. Returns how many layers that were.
+def with_loras(weights: Weights, shapes: Shapes, loras: Loras) -> Weights:
+    """The weights with `scale * up @ down` added to every layer that a LoRA names. loras: files, with their scales.
 
-    Raises WowError where the file is no LoRA, or one of another network: nothing has been changed then.
+    Raises WowError where a file is no LoRA, or one of another network: nothing has been read then.
     """
-    lora = check_lora({name: parameter.shape for name, parameter in network.named_parameters()}, path)
-    for name, addition in lora.additions.items():
-        layer = network.get_submodule(name)
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor), "a linear layer has a matrix"
-        added = addition.scaled_up().to(weight.device, torch.float32) @ addition.down.to(weight.device, torch.float32)
-        layer.weight = nn.Parameter((weight.float() + scale * added).to(weight.dtype), requires_grad=False)
-    return len(lora.additions)
+    return _Merged(weights, [(check_lora(shapes, path).additions, scale) for path, scale in loras])
+
+
+@dataclass(frozen=True)
+class _Merged:
+    weights: Weights
+    additions: Sequence[tuple[Mapping[str, Addition], float]]
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor, one at a time; those that gain something in float32."""
+        for name, tensor in self.weights.tensors():
+            for additions, scale in self.additions:
+                if (addition := additions.get(name.removesuffix(".weight"))) is not None and name.endswith(".weight"):
+                    added = addition.scaled_up().to(torch.float32) @ addition.down.to(torch.float32)
+                    tensor = tensor.float() + scale * added
+            yield name, tensor

@@ -6,11 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wow.foundation.card import Card
-from wow.foundation.memory import GB, Cost, DType, Job, Machine, Offload, Quantisation, Setting, cost
+from wow.foundation.memory import (
+    GB,
+    IN_BLOCKS,
+    QUANTISATIONS,
+    Cost,
+    DType,
+    Job,
+    Machine,
+    Offload,
+    Quantisation,
+    Setting,
+    cost,
+)
 from wow.types import WowError
 
 ROOM = 0.94
 """Share of a memory that a plan fills; the rest is for what nobody foresees."""
+NEEDS_TORCHAO = "{how} needs torchao, which is not installed: pip install torchao"
 TOO_LONG = 3600.0
 """Seconds on a CPU that nobody means to wait without saying so."""
 
@@ -84,12 +97,15 @@ def choose(card: Card, job: Job, machine: Machine, wish: Wish = NO_WISH, quantis
 
     Exact are those that give the same clip up to rounding. quantisers: the quantisations that are installed.
     """
-    settings = [setting for setting in candidates(machine, quantisers) if _granted(setting, wish)]
-    if not settings:
-        raise WowError(f"{wish.quantisation} needs torchao, which is not installed: pip install torchao")
-    fitting = [setting for setting in settings if fits(cost(card, job, setting, machine), machine)]
+    _check_quantisation(card, wish, quantisers)
+    allowed = settings(card, machine, quantisers, wish)
+    if not allowed:
+        raise WowError(f"{' and '.join(_insisted(wish))} do not go together on {machine.name}: leave one away")
+    fitting = [setting for setting in allowed if fits(cost(card, job, setting, machine), machine)]
     if not fitting:
-        raise WowError(_too_small(card, job, machine, settings, wish))
+        more = [] if quantisers else settings(card, machine, QUANTISATIONS, wish)
+        hint = any(fits(cost(card, job, setting, machine), machine) for setting in more)
+        raise WowError(_too_small(card, job, machine, allowed, wish, hint))
     if machine.vram == 0 and wish.device != "cpu":
         _refuse_eternity(card, job, machine, fitting[0])
     best, *rest = fitting
@@ -101,7 +117,10 @@ def choose(card: Card, job: Job, machine: Machine, wish: Wish = NO_WISH, quantis
 def candidates(machine: Machine, quantisers: Sequence[str] = ()) -> list[Setting]:
     """The settings that there are on a machine, best first."""
     if machine.vram == 0:
-        return [Setting("float32", "none"), Setting("bfloat16", "none"), Setting("bfloat16", "none", tiling=True)]
+        return [
+            *(Setting("float32", "none"), Setting("bfloat16", "none"), Setting("bfloat16", "none", tiling=True)),
+            *(Setting("bfloat16", "none", tiling, way) for way in quantisers for tiling in (False, True)),  # type: ignore[arg-type]
+        ]
     exact = [
         Setting(offload="none"),
         Setting(offload="none", tiling=True),
@@ -117,6 +136,22 @@ def candidates(machine: Machine, quantisers: Sequence[str] = ()) -> list[Setting
         for tiling in (False, True)
     ]
     return [*exact, *quantised, Setting("float32", "none"), Setting("float32", "model", tiling=True)]
+
+
+def settings(card: Card, machine: Machine, quantisers: Sequence[str] = (), wish: Wish = NO_WISH) -> list[Setting]:
+    """The settings that a model can be run in on a machine and a caller allows, best first."""
+    known = quantisers if card.family in IN_BLOCKS else ()
+    return [setting for setting in candidates(machine, known) if _granted(setting, wish)]
+
+
+def _check_quantisation(card: Card, wish: Wish, quantisers: Sequence[str]) -> None:
+    """Raises WowError where a quantisation is insisted on that cannot be."""
+    if wish.quantisation is None or wish.quantisation == "none":
+        return
+    if card.family not in IN_BLOCKS:
+        raise WowError(f"{card.name} is not quantised, it has no transformer: leave --quantize away")
+    if wish.quantisation not in quantisers:
+        raise WowError(NEEDS_TORCHAO.format(how=wish.quantisation))
 
 
 def _granted(setting: Setting, wish: Wish) -> bool:
@@ -136,16 +171,27 @@ def fits(needed: Cost, machine: Machine) -> bool:
     return on_gpu and needed.ram <= ROOM * machine.ram
 
 
-def _too_small(card: Card, job: Job, machine: Machine, settings: Sequence[Setting], wish: Wish) -> str:
-    least = min((cost(card, job, setting, machine) for setting in settings), key=lambda needed: needed.gpu + needed.ram)
+def _too_small(
+    card: Card, job: Job, machine: Machine, allowed: Sequence[Setting], wish: Wish, quantised_would: bool
+) -> str:
+    least = min((cost(card, job, setting, machine) for setting in allowed), key=lambda needed: needed.gpu + needed.ram)
     has = f"{machine.vram / GB:.0f} GB on the GPU and " if machine.vram else ""
     wants = f"{least.gpu / GB:.0f} GB on the GPU and " if machine.vram else ""
-    insisted = [f"--{name} {value}" for name, value in vars(wish).items() if value is not None and name != "device"]
-    remedy = f"leave {' and '.join(insisted)} away" if insisted else "ask for fewer frames, or take a smaller model"
+    fewer = (
+        "pip install torchao, in 8 bits it fits" if quantised_would else "ask for fewer frames, or take a smaller model"
+    )
+    remedy = f"leave {' and '.join(_insisted(wish))} away" if _insisted(wish) else fewer
     return (
         f"{card.name} needs at least {wants}{least.ram / GB:.0f} GB of memory for {job.num_frames} frames, and there "
         f"are {has}{machine.ram / GB:.0f} GB: {remedy} (wow plan-memory {card.name} shows what would do)"
     )
+
+
+def _insisted(wish: Wish) -> list[str]:
+    """The options that a caller gave, as they are typed; the device is not for the plan to leave away."""
+    tiling = None if wish.tiling is None else "on" if wish.tiling else "off"
+    given = {"dtype": wish.dtype, "offload": wish.offload, "tiling": tiling, "quantize": wish.quantisation}
+    return [f"--{name} {value}" for name, value in given.items() if value is not None]
 
 
 def _refuse_eternity(card: Card, job: Job, machine: Machine, setting: Setting) -> None:

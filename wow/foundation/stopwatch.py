@@ -18,10 +18,10 @@ import torch
 from wow.foundation.card import Card, Role
 from wow.foundation.embeddings import free_memory
 from wow.foundation.families import WAYS
-from wow.foundation.loading import quantise
-from wow.foundation.machine import quantisers
 from wow.foundation.miniature import RandomWords, random_network, text_width
 from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
+from wow.foundation.plan import NEEDS_TORCHAO
+from wow.foundation.quantise import quantise, quantisers
 from wow.foundation.schedules import scheduler_of
 from wow.foundation.speed import EXACT, Speed
 from wow.types import UInt8, WowError
@@ -84,7 +84,7 @@ class Bench:
     def measure(self, row: Row) -> Measured:
         """Draws the clip that way, after one step to warm up. Raises WowError where it cannot be done here."""
         if row.quantisation != "none" and row.quantisation not in quantisers():
-            raise WowError(f"{row.quantisation} needs torchao, which is not installed: pip install torchao")
+            raise WowError(NEEDS_TORCHAO.format(how=row.quantisation))
         model = self._model(row)
         options = FoundationOptions(self.steps, size=(self.card.height, self.card.width), speed=row.speed)
         self._draw(model, replace(options, num_inference_steps=1), [])
@@ -132,7 +132,7 @@ class Bench:
                 dtype = torch.float32 if precise else self.dtype
                 parts[role] = random_network(card, role, self.device, dtype, self.seed)
         if quantisation != "none":
-            quantise(parts["transformer"], quantisation)
+            quantise(parts["transformer"], quantisation, self.device)
         pipeline = WAYS[card.family].build(card, parts).to(self.device)
         words = RandomWords(text_width(card), card.num_words)
         return FoundationWorldModel(card, lambda setting: pipeline, words)
