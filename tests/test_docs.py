@@ -142,6 +142,13 @@ def test_the_commands_for_an_own_robot_run(tmp_path: Path) -> None:
     assert "all cameras" in report and "mean motion" in report
 
 
+def test_the_commands_for_a_benchmark_are_commands() -> None:
+    """They take an hour; what each does is tested in `tests/cli`."""
+    page = commands((ROOT / "docs/bench.md").read_text())
+    assert all(parsed(words) for words in page)
+    assert len([words for words in page if "runs/v/" in " ".join(words) and "run" in words]) >= 12
+
+
 def links(text: str) -> Iterator[tuple[str, str]]:
     """Relative links as (file, anchor); "" where a part is absent."""
     for target in re.findall(r"\]\(([^)\s]+)\)", text):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from wow.assembly import Agent, SamplingOptions
     from wow.bench.system import Imaginer
 
-FIRST_FRAME, NEAREST = "first-frame", "nearest"
+FIRST_FRAME, NEAREST, TRUTH = "first-frame", "nearest", "truth"
+"""What is no model: the first frame repeated, the nearest training video, the true videos of the suite."""
 
 
 @dataclass(frozen=True)

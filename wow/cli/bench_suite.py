@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from wow.cli.bench_model import FIRST_FRAME, NEAREST, ModelMaker
+from wow.cli.bench_model import FIRST_FRAME, NEAREST, TRUTH, ModelMaker
 from wow.cli.bench_tools import toolbox
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
@@ -80,10 +80,15 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     suite: Path
     """Folder of the suite."""
     model: str | None = None
-    """World model to imagine the videos with: a name, a folder, "first-frame", which repeats the first frame, or
-    "nearest", which shows the training video that begins most alike."""
+    """World model to imagine the videos with: a name, a folder, "first-frame", which repeats the first frame,
+    "nearest", which shows the training video that begins most alike, or "truth": the suite's own videos."""
     train_data: Path | None = None
     """Training episodes for --model nearest."""
+    fault: str = ""
+    """With --model truth, a fault that is put into every video: blur lag freeze teleport vanish wrong-object reverse
+    optimistic."""
+    strength: float = 1.0
+    """How strong the fault is, above 0 and up to 1."""
     videos: Path | None = None
     """Folder of videos made elsewhere: <sample>.mp4 or <sample>/video.mp4."""
     metrics: tuple[str, ...] = ()
@@ -132,6 +137,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             raise WowError("--workers is 1 to 256 and --num-frames 2 to 1024")
         if (self.model == NEAREST) != (self.train_data is not None):
             raise WowError("--model nearest needs --train-data DATASET, and nothing else does")
+        self._check_fault()
         if self.ray_address is not None and self.engine != "ray":
             raise WowError("--ray-address goes with --engine ray")
         chosen_metrics(self.metrics)
@@ -141,10 +147,20 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         self._toolbox()
         super().prepare()
 
+    def _check_fault(self) -> None:
+        from wow.bench.ladder import FAULTS
+
+        if self.fault and self.model != TRUTH:
+            raise WowError("--fault goes with --model truth: it is put into true videos")
+        if self.fault and self.fault not in FAULTS:
+            raise WowError(f"there is no fault {self.fault!r}: choose from {', '.join(FAULTS)}")
+        if not 0 < self.strength <= 1:
+            raise WowError(f"--strength is above 0 and up to 1, not {self.strength:g}")
+
     def _check_refining(self) -> None:
         from wow.assembly import CRITICS, REFINERS, named
 
-        if self.model in (None, FIRST_FRAME, NEAREST):
+        if self.model in (None, FIRST_FRAME, NEAREST, TRUTH):
             raise WowError("--refine searches among the videos that a world model imagines: name one with --model")
         if not 1 <= self.candidates <= 64 or not 1 <= self.refine <= 1000:
             raise WowError("--refine is 1 to 1000 videos, and --candidates 1 to 64 of them")
@@ -219,15 +235,21 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino)
 
     def _settings(self) -> dict[str, object]:
-        if self.videos is not None:
+        if self.videos is not None or self.model == TRUTH:
             return {}
         return {"prompt": self.prompt, "num_frames": self.num_frames, "seed": self.seed}
 
     def _source(self, suite: Suite) -> VideoSource:
         from wow.bench.sources import FolderSource, ImaginedSource, other_instructions
+        from wow.bench.worsened import TruthSource
 
         if self.videos is not None:
             return FolderSource(self.videos, self.videos.resolve().name)
+        if self.model == TRUTH:
+            if not self.fault:
+                return FolderSource(suite.path, TRUTH)
+            name = f"{TRUTH} with {self.fault} {self.strength:g}"
+            return TruthSource(name, self.out / "videos", self.fault, self.strength)
         maker = self._maker()
         dense = self.prompt == "dense"
         if dense and not any(sample.dense for sample in suite.samples):
