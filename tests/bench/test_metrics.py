@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 from wow.bench import intervals
 from wow.bench.lpips import Lpips, find_weights, load_lpips
 from wow.bench.metrics import PSNR_CEILING, psnr, score_video, ssim
+from wow.models.idm import FrozenEye
 from wow.types import UInt8, WowError
 
 
@@ -65,6 +67,15 @@ def test_the_given_frame_does_not_count(photograph: UInt8) -> None:
     wrong_start = video.copy()
     wrong_start[0] = 0
     assert score_video(wrong_start, video, None).psnr == PSNR_CEILING
+
+
+def test_the_frozen_eye_of_inverse_dynamics_sees_what_lpips_sees(photograph: UInt8, lpips: Lpips) -> None:
+    eye = FrozenEye(4)
+    eye.install(lpips.backbone)
+    seen: list[torch.Tensor] = []
+    eye.out.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    eye(torch.from_numpy(photograph).movedim(-1, -3).float() / 127.5 - 1.0)
+    assert torch.allclose(seen[0], lpips.features(photograph, 1)[..., 0, 0], atol=1e-5)
 
 
 def test_lpips_knows_equal_blurred_and_noise(photograph: UInt8, lpips: Lpips) -> None:

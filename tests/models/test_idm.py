@@ -11,10 +11,12 @@ from torch import Tensor
 from wow.models.idm import (
     PLACES,
     STILL_DEVIATION,
+    FrozenEye,
     IdmConfig,
     InverseDynamicsModel,
     Prediction,
     Scale,
+    Tracks,
     attention,
     expected_position,
     neighbours,
@@ -145,3 +147,35 @@ def test_without_a_mask_head_the_whole_frame_is_taken_for_the_robot() -> None:
 def test_impossible_networks_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         replace(SMALL, **wrong)  # type: ignore[arg-type]
+
+
+def test_points_are_tracked_by_what_the_flow_says_there() -> None:
+    tracks = Tracks(8)
+    seen: list[torch.Tensor] = []
+    tracks.out.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    flow = torch.zeros(1, 2, 64, 64)
+    flow[:, 0, :, 32:] = 0.5  # the right half moves by a twentieth of the picture's width
+    tracks(torch.cat([torch.zeros_like(flow), flow]))
+    still, moved = seen[0].view(2, 2, 20, 20)
+    right = still[0] > 0
+    assert torch.allclose((moved - still)[0], 0.1 * right.float(), atol=1e-6)
+    assert torch.equal(moved[1], still[1]) and float(still.abs().max()) < 1.0
+
+
+def test_frozen_features_stay_as_they_were_installed() -> None:
+    network = make(branches=("frozen", "tracks"), window=False, masks=False, size=64)
+    eye = network.eyes["frozen"]
+    assert isinstance(eye, FrozenEye)
+    generator = torch.Generator().manual_seed(0)
+    given = [
+        (torch.randn(value.shape, generator=generator), torch.randn(bias.shape, generator=generator))
+        for value, bias in zip(*[iter(eye.frozen.parameters())] * 2, strict=True)
+    ]
+    eye.install(given)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, weight_decay=0.1)
+    pictures, flow = torch.rand(1, 3, 3, 64, 64, generator=generator), torch.rand(1, 2, 2, 64, 64, generator=generator)
+    said = network(pictures, flow, torch.ones(1), torch.ones(1, dtype=torch.bool))
+    said.action.square().sum().backward()
+    optimizer.step()
+    kept = [value for pair in given for value in pair]
+    assert all(torch.equal(*pair) for pair in zip(kept, eye.frozen.parameters(), strict=True))

@@ -161,7 +161,7 @@ def test_unknown_truths_and_still_dimensions_cost_nothing() -> None:
     assert value.grad is not None and (value.grad[..., 0] != 0).all() and not value.grad[..., 1:].any()
 
 
-@pytest.mark.parametrize("recipe", ["resnet", "mask", "flow", "certain"])
+@pytest.mark.parametrize("recipe", ["resnet", "mask", "flow", "certain", "released"])
 def test_ablations_have_as_many_parameters_as_the_full_model(recipe: str) -> None:
     full, other = (
         sum(parameter.numel() for parameter in InverseDynamicsModel(IDM_RECIPES[name]().model).parameters())

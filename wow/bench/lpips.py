@@ -86,6 +86,11 @@ class Lpips:
         """Tells these features from another network's."""
         return "alexnet"
 
+    @property
+    def backbone(self) -> list[tuple[Tensor, Tensor]]:
+        """Kernel [out, in, height, width] and bias [out] of each of AlexNet's convolutions."""
+        return list(zip(self._kernels, self._biases, strict=True))
+
     @torch.no_grad()
     def features(self, frames: UInt8, side: int) -> Tensor:
         """What the last convolution sees in pictures [N, H, W, 3], averaged to a grid: [N, 256, side, side]."""

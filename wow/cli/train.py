@@ -154,7 +154,7 @@ class TrainIdm(Train):
         from wow import assembly
         from wow.train.calibrate import calibrate, trained
         from wow.train.export import add_to_run, as_checkpoint
-        from wow.train.idm import prepare_idm
+        from wow.train.idm import install_frozen, prepare_idm
         from wow.train.idm_data import open_sources
 
         codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
@@ -167,6 +167,10 @@ class TrainIdm(Train):
                 lambda what, done, total: progress.update(done, f"of {total} {what}"),
             )
         objective = prepare_idm(self.config, sources, codec)
+        if "frozen" in self.config.model.branches:
+            from wow.bench.lpips import load_lpips
+
+            install_frozen(objective, load_lpips().backbone)
         if self.start_from is not None:
             begin_with(objective.network, self.start_from, "idm")
         summary = train_part(self, objective, self.config.train, "idm", objective.about())

@@ -9,6 +9,7 @@ between frames as an input, errors that are predicted too, gripper events, and w
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-FRAME_BRANCHES = ("mask", "features")
-PAIR_BRANCHES = ("flow", "two_frames")
+FRAME_BRANCHES = ("mask", "features", "frozen")
+PAIR_BRANCHES = ("flow", "two_frames", "tracks")
 PLACES = 4
 """Numbers of the absolute head: x, y, z of the hand's target and the gripper's opening."""
 SHARPNESS = 3.0
@@ -49,7 +50,8 @@ class IdmConfig:
     """What an inverse dynamics model sees and says.
 
     branches: "mask" (frames cut to the robot), "features" (whole frames), "flow" (optical flow between two frames),
-    "two_frames" (two whole frames at once, the baseline). window: whether neighbouring transitions are seen too.
+    "two_frames" (two whole frames at once, the baseline), "frozen" (features of a frozen network, averaged over the
+    picture), "tracks" (where points of a grid get to). window: whether neighbouring transitions are seen too.
     uncertain: whether the scale of each error is predicted. absolute: whether places are.
     channels: of the branches "mask" and "flow" at 1/4, 1/8 and 1/16 of the picture; "features" has half as many.
     masks: whether there is a head that finds the robot; without it, and without a given mask, "mask" sees whole frames.
@@ -208,6 +210,69 @@ class Eye(nn.Module):
         return vector
 
 
+class FrozenEye(nn.Module):
+    """Pictures to a vector, by the convolutions of AlexNet (Krizhevsky 2014) as they come and one linear layer.
+
+    WoW's released baseline does this with DINOv2. The convolutions' weights are given by `install`.
+    """
+
+    # Width, kernel, stride and padding of each; before the second and the third, 3x3 pooling of stride 2.
+    LAYERS = ((64, 11, 4, 2), (192, 5, 1, 2), (384, 3, 1, 1), (256, 3, 1, 1), (256, 3, 1, 1))
+    MEAN, DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        before = (3, *(layer[0] for layer in self.LAYERS))
+        self.frozen = nn.ModuleList(
+            nn.Conv2d(inputs, *layer) for inputs, layer in zip(before, self.LAYERS, strict=False)
+        )
+        self.frozen.requires_grad_(False)
+        self.out = nn.Sequential(nn.Linear(before[-1], width), nn.LeakyReLU())
+
+    def install(self, weights: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Takes over the kernel [out in k k] and the bias [out] of every convolution, for pictures in [-1, 1]."""
+        for layer, (kernel, bias) in zip(self.frozen, weights, strict=True):
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            layer.weight.data.copy_(kernel)
+            layer.bias.data.copy_(bias)
+
+    def forward(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        mean, deviation = (
+            torch.tensor(row, device=pictures.device)[:, None, None] for row in (self.MEAN, self.DEVIATION)
+        )
+        seen = (pictures - mean) / deviation
+        with torch.no_grad():
+            for place, layer in enumerate(self.frozen):
+                seen = layer(functional.max_pool2d(seen, 3, 2) if place in (1, 2) else seen).relu()
+        vector: Tensor = self.out(seen.mean(dim=(2, 3)))
+        return vector
+
+
+class Tracks(nn.Module):
+    """The flow between two frames to a vector, by way of where the points of a 20 by 20 grid get to.
+
+    As WoW's released baseline, which tracks them with CoTracker3: 800 numbers, two linear layers.
+    """
+
+    POINTS = 20
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = nn.Sequential(
+            nn.Linear(2 * self.POINTS**2, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, width)
+        )
+
+    def forward(self, flow: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n d"]:
+        along = (2.0 * torch.arange(self.POINTS, device=flow.device) + 1.0) / self.POINTS - 1.0
+        y, x = torch.meshgrid(along, along, indexing="ij")
+        grid = torch.stack([x, y], dim=-1).expand(len(flow), -1, -1, -1)
+        moved = functional.grid_sample(flow, grid, align_corners=False)
+        # Flow comes in tenths of the picture's width, and the picture is 2 wide here.
+        ends = grid.permute(0, 3, 1, 2) + 0.2 * moved
+        vector: Tensor = self.out(ends.flatten(1))
+        return vector
+
+
 class RobotMask(nn.Module):
     """Where the robot is: a logit for each patch."""
 
@@ -247,10 +312,17 @@ class InverseDynamicsModel(nn.Module):
         self.config = config
         size, channels, width = config.size, config.channels, config.width
         half = (max(channels[0] // 2, 2), max(channels[1] // 2, 2), max(channels[2] // 2, 2))
-        planes = {"mask": (49, channels), "features": (48, half), "flow": (32, channels), "two_frames": (96, channels)}
-        self.eyes = nn.ModuleDict(
-            {name: Eye(planes[name][0], size, planes[name][1], width) for name in config.branches}
-        )
+        planes = {
+            "mask": (49, size, channels),
+            "features": (48, size, half),
+            "flow": (32, size, channels),
+            "two_frames": (96, size, channels),
+        }
+        self.eyes = nn.ModuleDict({name: Eye(*planes[name], width) for name in config.branches if name in planes})
+        if "frozen" in config.branches:
+            self.eyes["frozen"] = FrozenEye(width)
+        if "tracks" in config.branches:
+            self.eyes["tracks"] = Tracks(width)
         self.robot_mask = RobotMask() if config.masks else None
         self.pace = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, 64))
         self.no_pace = nn.Parameter(torch.zeros(64))
@@ -306,6 +378,10 @@ class InverseDynamicsModel(nn.Module):
                 seen = cut_patches(flow)
             elif name == "two_frames":
                 seen = cut_patches(torch.cat([pictures[:, :-1], pictures[:, 1:]], dim=2))
+            elif name == "frozen":
+                seen = pictures.flatten(0, 1)
+            elif name == "tracks":
+                seen = flow.flatten(0, 1)
             else:
                 seen = whole
             vectors = rearrange(eye(seen), "(b t) d -> b t d", b=batch)

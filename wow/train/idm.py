@@ -15,7 +15,7 @@ from torch.nn import functional
 from wow.act.flow import flow_between
 from wow.data.embodiment import embodiment_to_json
 from wow.models.codec import Codec
-from wow.models.idm import InverseDynamicsModel, Prediction
+from wow.models.idm import FrozenEye, InverseDynamicsModel, Prediction
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
 from wow.train.idm_data import Source, check_same, moves_of, scale_of_truths, truth_of
@@ -236,6 +236,15 @@ def _without_what_does_not_fit(source: Source, size: int) -> Source:
     """Outlines and latents belong to frames as they are stored: with frames that have to be fitted they are no use."""
     is_stored_so = source.clips.frames.shape[1:3] == (size, size)
     return source if is_stored_so else replace(source, robot=None, latents=None)
+
+
+def install_frozen(objective: IdmObjective, weights: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Gives the branch "frozen" its convolutions: kernel [out in k k] and bias [out] of each."""
+    network = objective.network
+    assert isinstance(network, InverseDynamicsModel)
+    eye = network.eyes["frozen"]
+    assert isinstance(eye, FrozenEye)
+    eye.install(weights)
 
 
 def _labelled(batch: IdmBatch) -> Tensor | None:

@@ -149,6 +149,12 @@ def idm_flow() -> IdmRun:
     return replace(idm_mini(), model=model, labelled=0)
 
 
+def idm_released() -> IdmRun:
+    """WoW's released baseline at equal size: frozen features of two frames and point tracks into one MLP."""
+    blind = IdmConfig(branches=("frozen", "tracks"), window=False, uncertain=False, absolute=False, masks=False)
+    return replace(idm_mini(), model=replace(blind, hidden=1175), labelled=0)
+
+
 def idm_certain() -> IdmRun:
     """Ablation: all branches, without predicted errors: every step and every place counts the same."""
     mini = idm_mini()
@@ -198,6 +204,7 @@ IDM_RECIPES: dict[str, Callable[[], IdmRun]] = {
     "mask": idm_mask,
     "flow": idm_flow,
     "certain": idm_certain,
+    "released": idm_released,
 }
 
 
