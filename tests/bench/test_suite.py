@@ -141,5 +141,18 @@ def test_masks_that_are_none_are_a_sentence(tmp_path: Path, content: object) -> 
         load_case(sample, sample.truth)
 
 
+@pytest.mark.parametrize("told", ["{broken", "[1]", '{"plan": "reach"}', '{"plan": 5}', '{"facts": [1]}'])
+def test_what_is_broken_in_one_sample_leaves_out_that_one(tmp_path: Path, told: str) -> None:
+    suite = make_suite(tmp_path, count=2)
+    (suite / "a" / "0" / "meta.json").write_text(told)
+    opened = open_suite(suite)
+    assert [sample.key for sample in opened.samples] == ["a/1"]
+    problem = next(problem for problem in opened.problems if problem.left_out)
+    assert problem.key == "a/0" and "meta.json" in problem.what and "\n" not in problem.what
+    (suite / "suite.json").write_text(told if told.startswith("{b") else "[]")
+    with pytest.raises(WowError, match=r"suite\.json.*make the suite again"):
+        open_suite(suite)
+
+
 def test_what_a_sample_does_not_say_is_unknown() -> None:
     assert (Meta().ability, Meta().difficulty, Meta().plan) == ("unknown", "unknown", ())

@@ -126,7 +126,11 @@ def test_bad_videos_are_one_line_each_and_the_rest_is_scored(tmp_path: Path) -> 
     }
     assert told.keys() == words.keys()
     assert all(word in told[key] and "\n" not in told[key] for key, word in words.items()), told
+    (folder / "c.mp4").mkdir()
+    (folder / "d.mp4").symlink_to(tmp_path / "nowhere.mp4")
     assert [problem.key for problem in source.extra(open_suite(suite))] == ["b/surplus.mp4"]
+    (suite / "a" / "0" / "prompt.txt").unlink()
+    assert [problem.key for problem in source.extra(open_suite(suite))] == ["b/surplus.mp4"], "0.mp4 has its sample"
     counts = read_results(tmp_path / "run").content["counts"]
     assert counts == {"samples": 9, "scored": 3, "left_out": 6, "other_problems": 1, "made_alike": 2}
     assert done.changed["a/2"] == ("4 frames against 8, both thinned to 4",)

@@ -81,3 +81,15 @@ def test_the_nearest_training_video_of_a_training_episode_is_itself(
     psnr = last_line(capsys)["psnr"]
     assert isinstance(psnr, float) and psnr > 35
     assert "20 episodes" in (tmp_path / "out" / "run.json").read_text()
+
+
+def test_a_run_in_which_nothing_is_scored_says_so_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite, films, out = make_suite(tmp_path / "suite", count=2), tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    words = ["bench", "run", "--suite", str(suite), "--videos", str(films), "--executor", "none", "--out", str(out)]
+    assert main([*words, "--metrics", "psnr"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "none of 2 samples could be scored; a/0: there is no video" in told
+    assert json.loads((out / "results.json").read_text())["counts"]["left_out"] == 2
+    assert main(["bench", "report", str(out), "--out", str(tmp_path / "report")]) == 0
+    assert "0 of 2 samples scored" in (tmp_path / "report" / "report.md").read_text()

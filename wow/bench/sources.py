@@ -60,9 +60,11 @@ class FolderSource:
         return located(self.folder / OTHER_FOLDER, sample.key)
 
     def extra(self, suite: Suite) -> list[SuiteProblem]:
-        """The videos that no sample asks for."""
-        wanted = {path.resolve() for sample in suite.samples if (path := located(self.folder, sample.key))}
-        found = [path for path in sorted(self.folder.rglob(f"*{SUFFIX}")) if OTHER_FOLDER not in path.parts]
+        """The videos that no sample asks for, not one that cannot be used either."""
+        keys = [*(sample.key for sample in suite.samples), *(problem.key for problem in suite.problems if problem.key)]
+        wanted = {path.resolve() for key in keys if (path := located(self.folder, key))}
+        there = [path for path in sorted(self.folder.rglob(f"*{SUFFIX}")) if path.is_file()]
+        found = [path for path in there if OTHER_FOLDER not in path.relative_to(self.folder).parts]
         surplus = [path for path in found if path.resolve() not in wanted]
         return [SuiteProblem(str(path.relative_to(self.folder)), "belongs to no sample", False) for path in surplus]
 

@@ -118,7 +118,10 @@ def open_suite(path: Path) -> Suite:
     if not samples:
         raise WowError(f"{path} holds no sample (a folder with {PROMPT} and init_frame.png or .jpg): name a suite")
     digest = suite_digest(samples)
-    card = _read_json(path / CARD) if (path / CARD).is_file() else {}
+    try:
+        card = _read_json(path / CARD) if (path / CARD).is_file() else {}
+    except WowError as problem:
+        raise WowError(f"{path}: {problem}; remove it, or make the suite again") from None
     if card.get("digest", digest) != digest:
         what = f"its files changed since it was made (hash {digest[:12]}, was {str(card['digest'])[:12]})"
         problems.append(SuiteProblem("", what, left_out=False))
@@ -191,7 +194,9 @@ def _meta(key: str, folder: Path) -> Meta:
     classes = key.rpartition("/")[0]
     sub_task = str(told.get("sub_task") or leaf_of(classes))
     difficulty = str(told.get("difficulty") or UNKNOWN).lower()
-    edges = told.get("plan_edges")
+    edges, plan, facts = told.get("plan_edges"), told.get("plan") or [], told.get("facts") or {}
+    if not isinstance(plan, list) or not isinstance(facts, dict):
+        raise WowError(f"{META}: plan is a list of steps, and facts an object")
     try:
         plan_edges = None if edges is None else tuple((int(first), int(then)) for first, then in edges)
     except (TypeError, ValueError):
@@ -203,9 +208,9 @@ def _meta(key: str, folder: Path) -> Meta:
         difficulty=difficulty if difficulty in DIFFICULTIES else UNKNOWN,
         embodiment=str(told.get("embodiment") or UNKNOWN),
         source=str(told.get("source") or UNKNOWN),
-        plan=tuple(str(step) for step in told.get("plan") or ()),
+        plan=tuple(str(step) for step in plan),
         plan_edges=plan_edges,
-        facts={**dict(told.get("facts") or {}), **{key: told[key] for key in told if key not in known}},
+        facts={**facts, **{key: told[key] for key in told if key not in known}},
     )
 
 

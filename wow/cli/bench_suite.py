@@ -210,6 +210,10 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             date=time.strftime("%Y-%m-%d %H:%M %Z"),
         )
         content = write_results(run, origin)
+        if run.problems and not content["counts"]["scored"]:
+            named = next(problem for problem in run.problems if problem.left_out)
+            lost = f"none of {content['counts']['samples']} samples could be scored; {named.key}: {named.what}"
+            raise WowError(f"{lost}; all of them: {self.out / 'results.json'}")
         overall = content["v2"].get("overall") if content["v2"] else None
         known = {name: told["estimate"] for name, told in content["metrics"].items()}
         return {
