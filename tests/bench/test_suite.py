@@ -154,5 +154,16 @@ def test_what_is_broken_in_one_sample_leaves_out_that_one(tmp_path: Path, told: 
         open_suite(suite)
 
 
+def test_dense_prompts_find_their_sample_though_cases_of_two_classes_are_called_the_same(tmp_path: Path) -> None:
+    make_suite(tmp_path, count=3)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    pictures = {"x/a/0": "of a", "x/b/0": "of b", "x/a/1": "only one", "elsewhere/2": "first", "nowhere/2": "second"}
+    lines = [json.dumps({"image": f"{at}/init.png", "generated_description": text}) for at, text in pictures.items()]
+    (tmp_path / "generated_descriptions.jsonl").write_text("\n".join(["{broken", "[1]", *lines]))
+    (tmp_path / "b" / "2" / "dense_prompt.txt").write_text("its own")
+    found = {sample.key: sample.dense for sample in open_suite(tmp_path).samples}
+    assert found == {"a/0": "of a", "b/0": "of b", "a/1": "only one", "b/1": None, "a/2": None, "b/2": "its own"}
+
+
 def test_what_a_sample_does_not_say_is_unknown() -> None:
     assert (Meta().ability, Meta().difficulty, Meta().plan) == ("unknown", "unknown", ())

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from wow.bench.abilities import DIFFICULTIES, UNKNOWN, ability_of, leaf_of
 from wow.types import WowError
 
 PROMPT, TRUTH, META, MASKS, KEYPOINTS = "prompt.txt", "video.mp4", "meta.json", "masks.npz", "keypoints.json"
-TRAJECTORY = "trajectory.npz"
+TRAJECTORY, DENSE = "trajectory.npz", "dense_prompt.txt"
 OTHER_INSTRUCTION, SCENE = "other_instruction", "scene"
 """Facts: an instruction that means something else in the same picture; the card of the simulated scene."""
 FIRST_FRAMES = ("init_frame.png", "init_frame.jpg", "init_frame.jpeg")
@@ -109,10 +110,15 @@ def open_suite(path: Path) -> Suite:
     dense = _dense_prompts(path)
     samples: list[Sample] = []
     problems: list[SuiteProblem] = []
-    for folder in _sample_folders(path):
+    folders = list(_sample_folders(path))
+    named = Counter(folder.name for folder in folders)
+    for folder in folders:
         key = folder.relative_to(path).as_posix()
+        # Where two cases are called the same, the case alone does not say whose a description is.
+        ends = _ends(key) if named[folder.name] == 1 else _ends(key)[:-1]
+        described = next((dense[end] for end in ends if end in dense), "")
         try:
-            samples.append(_sample(key, folder, dense))
+            samples.append(_sample(key, folder, described))
         except WowError as problem:
             problems.append(SuiteProblem(key, str(problem)))
     if not samples:
@@ -166,7 +172,7 @@ def _sample_folders(path: Path) -> Iterator[Path]:
                 yield from _sample_folders(folder)
 
 
-def _sample(key: str, folder: Path, dense: Mapping[str, str]) -> Sample:
+def _sample(key: str, folder: Path, described: str) -> Sample:
     pictures = [folder / name for name in FIRST_FRAMES if (folder / name).is_file()]
     if not pictures:
         raise WowError(f"has no first frame ({' or '.join(FIRST_FRAMES[:2])})")
@@ -181,7 +187,7 @@ def _sample(key: str, folder: Path, dense: Mapping[str, str]) -> Sample:
         first_frame=pictures[0],
         prompt=prompt,
         truth=truths[0] if truths else None,
-        dense=dense.get(folder.name) or _text(folder / "dense_prompt.txt") or None,
+        dense=described or _text(folder / DENSE) or None,
         masks=optional.get(MASKS),
         keypoints=optional.get(KEYPOINTS),
         meta=_meta(key, folder),
@@ -215,7 +221,10 @@ def _meta(key: str, folder: Path) -> Meta:
 
 
 def _dense_prompts(path: Path) -> dict[str, str]:
-    """Dense prompts by case, from the jsonl of the published dataset: the case is the picture's folder or the index."""
+    """Dense prompts from the jsonl of the published dataset, by every end of the picture's folder, or by the index.
+
+    `a/b/000` has the ends `000`, `b/000` and `a/b/000`. An end that two descriptions share says nothing: it is "".
+    """
     file = path / DESCRIPTIONS
     if not file.is_file():
         return {}
@@ -226,10 +235,17 @@ def _dense_prompts(path: Path) -> dict[str, str]:
         except ValueError:
             continue
         if isinstance(entry, dict) and isinstance(entry.get("generated_description"), str):
-            picture = str(entry.get("image") or "")
-            case = picture.split("/")[-2] if picture.count("/") else str(entry.get("index", ""))
-            found[case] = entry["generated_description"].strip()
+            folder = str(entry.get("image") or "").rpartition("/")[0] or str(entry.get("index", ""))
+            text = entry["generated_description"].strip()
+            for end in _ends(folder):
+                found[end] = text if found.get(end, text) == text else ""
     return found
+
+
+def _ends(path: str) -> list[str]:
+    """`a/b/c`, `b/c` and `c`, the longest first."""
+    parts = path.split("/")
+    return ["/".join(parts[place:]) for place in range(len(parts))]
 
 
 def _text(file: Path) -> str:
