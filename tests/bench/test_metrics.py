@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from wow.bench import intervals
 from wow.bench.lpips import Lpips, find_weights, load_lpips
 from wow.bench.metrics import PSNR_CEILING, psnr, score_video, ssim
-from wow.models.idm import FrozenEye
+from wow.models.baseline import FrozenEye
 from wow.types import UInt8, WowError
 
 

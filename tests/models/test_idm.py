@@ -8,15 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from wow.models.baseline import FrozenEye, Tracks
 from wow.models.idm import (
     PLACES,
     STILL_DEVIATION,
-    FrozenEye,
     IdmConfig,
     InverseDynamicsModel,
     Prediction,
     Scale,
-    Tracks,
     attention,
     expected_position,
     neighbours,

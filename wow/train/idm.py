@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from wow.act.flow import flow_between
 from wow.data.embodiment import embodiment_to_json
+from wow.models.baseline import FrozenEye
 from wow.models.codec import Codec
-from wow.models.idm import FrozenEye, InverseDynamicsModel, Prediction
+from wow.models.idm import InverseDynamicsModel, Prediction
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
 from wow.train.idm_data import Source, check_same, moves_of, scale_of_truths, truth_of
