@@ -1,4 +1,4 @@
-"""What WoW's released inverse dynamics sees: frozen features of whole pictures, and where the points of a grid get to."""
+"""What WoW's released inverse dynamics sees: frozen features of a picture, and where the points of a grid get to."""
 
 from __future__ import annotations
 
