@@ -5,6 +5,7 @@ Suite, videos and results have to lie where every machine of the cluster finds t
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,36 +25,46 @@ class RayCluster:
     address: str | None = None
 
     def __call__(self, work: Work, jobs: Sequence[Job]) -> Iterator[JobDone]:
-        import ray
+        with connected(self.address, self.workers) as ray:
+            try:
+                yield from _done(ray, work, jobs)
+            except (
+                ray.exceptions.RayTaskError,
+                ray.exceptions.RaySystemError,
+                ray.exceptions.WorkerCrashedError,
+            ) as problem:
+                reason = str(problem).strip().splitlines()[-1][:200]
+                raise WowError(f"a process of the Ray cluster failed ({reason}); the same command continues") from None
 
-        started = not ray.is_initialized()
+
+@contextlib.contextmanager
+def connected(address: str | None, workers: int) -> Iterator[Any]:
+    """Ray, connected to a cluster as long as this lasts; see `RayCluster`. One that is connected already stays so.
+
+    Raises WowError where there is no cluster.
+    """
+    import ray
+
+    started = not ray.is_initialized()
+    if started:
+        _connect(ray, address, workers)
+    try:
+        yield ray
+    finally:
         if started:
-            self._connect(ray)
-        try:
-            yield from _done(ray, work, jobs)
-        except (
-            ray.exceptions.RayTaskError,
-            ray.exceptions.RaySystemError,
-            ray.exceptions.WorkerCrashedError,
-        ) as problem:
-            reason = str(problem).strip().splitlines()[-1][:200]
-            raise WowError(f"a process of the Ray cluster failed ({reason}); the same command continues") from None
-        finally:
-            if started:
-                ray.shutdown()
+            ray.shutdown()
 
-    def _connect(self, ray: Any) -> None:
-        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if self.address is None:
-            settings |= {"num_cpus": self.workers, "include_dashboard": False}
-        try:
-            _answers(self.address)
-            ray.init(address=self.address, **settings)
-        except (OSError, ValueError, RuntimeError) as problem:
-            reason = str(problem).strip().splitlines()[0][:200]
-            raise WowError(
-                f"there is no Ray cluster at {self.address} ({reason}): start one with ray start --head"
-            ) from None
+
+def _connect(ray: Any, address: str | None, workers: int) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        settings |= {"num_cpus": workers, "include_dashboard": False}
+    try:
+        _answers(address)
+        ray.init(address=address, **settings)
+    except (OSError, ValueError, RuntimeError) as problem:
+        reason = str(problem).strip().splitlines()[0][:200]
+        raise WowError(f"there is no Ray cluster at {address} ({reason}): start one with ray start --head") from None
 
 
 def _answers(address: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,10 @@ FAILED = "failed.json"
 MOST = 1_000_000
 
 
+Outcome = tuple["Clip", str]
+"""A clip, and why it could not be made; "" where it was."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """One line of the file: a picture, what the robot should do, a seed, and the name of the folder it goes to."""
@@ -33,15 +37,13 @@ class Clip:
     seed: int
 
 
-Draw = Callable[[Clip], tuple[Video, str]]
-"""From a clip to its video, and how its picture was fitted."""
-
-
 def read_clips(path: Path, seed: int) -> list[Clip]:
     """The clips that a file asks for. seed: of those that state none, and one more for each line.
 
     Raises WowError naming the line that is wrong.
     """
+    if not path.is_file():
+        raise WowError(f"there is no file {path}: name one with one clip in JSON a line")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -55,24 +57,31 @@ def read_clips(path: Path, seed: int) -> list[Clip]:
     return clips
 
 
-def run_batch(clips: Sequence[Clip], out: Path, draw: Draw) -> Summary:
-    """Draws every clip that is not there yet, each into its own folder. One that fails does not stop the rest."""
-    left = [clip for clip in clips if not (out / clip.name / DONE).exists()]
-    failed: dict[str, str] = {}
+def left_of(clips: Sequence[Clip], out: Path) -> list[Clip]:
+    """Those that are not there yet."""
+    return [clip for clip in clips if not (out / clip.name / DONE).exists()]
+
+
+def run_batch(clips: Sequence[Clip], out: Path, outcomes: Callable[[Sequence[Clip]], Iterable[Outcome]]) -> Summary:
+    """Makes every clip that is not there yet. One that fails does not stop the rest.
+
+    outcomes: makes clips, each into its own folder, and tells of each why it could not be made ("" where it was).
+    """
+    left = left_of(clips, out)
+    made, failed = 0, dict[str, str]()
     with Progress("imagine", total=len(clips), unit="clips", start=len(clips) - len(left)) as progress:
-        for place, clip in enumerate(left):
-            try:
-                _write(out / clip.name, clip, *draw(clip))
-            except WowError as error:
-                failed[clip.name] = str(error)
-            except KeyboardInterrupt:
-                done = len(clips) - len(left) + place
-                raise KeyboardInterrupt(f"saved {done} of {len(clips)} clips; the same command continues") from None
-            progress.advance(note=f"{len(failed)} failed" if failed else "")
+        try:
+            for clip, why in outcomes(left) if left else ():
+                made += not why
+                failed |= {clip.name: why} if why else {}
+                progress.advance(note=f"{len(failed)} failed" if failed else "")
+        except KeyboardInterrupt:
+            there = len(clips) - len(left) + made
+            raise KeyboardInterrupt(f"saved {there} of {len(clips)} clips; the same command continues") from None
     write_json(out / FAILED, failed)
     if len(failed) == len(clips):
         raise WowError(f"none of {len(clips)} clips could be made; the first: {next(iter(failed.values()))}")
-    return {"out": out, "clips": len(clips), "made_now": len(left) - len(failed), "failed": failed}
+    return {"out": out, "clips": len(clips), "made_now": made, "failed": failed}
 
 
 def _clip(path: Path, number: int, line: str, seed: int) -> Clip:
@@ -99,7 +108,8 @@ def _first(content: object, *names: str) -> object:
     return next((content[name] for name in names if content.get(name) is not None), None)
 
 
-def _write(folder: Path, clip: Clip, video: Video, fitting: str) -> None:
+def write_clip(folder: Path, clip: Clip, video: Video, fitting: str) -> None:
+    """Writes a clip; what says that it is done comes last. fitting: what was done to its picture, in words."""
     folder.mkdir(parents=True, exist_ok=True)
     write_videos(folder, [video])
     write_strip(folder / "filmstrip.png", {clip.instruction[:60]: video.frames})

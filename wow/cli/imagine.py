@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import tyro
 
+from wow.cli.batch import Clip, Outcome, read_clips, run_batch, write_clip
+from wow.cli.batch_workers import Draw, Engine, LocalProcesses, Open, RayActors, gpus_here, in_this_process
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder, parse_with_tyro
 from wow.cli.output import write_json, write_strip, write_videos
 from wow.cli.placement import FoundationSampling
@@ -35,6 +39,12 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
     """A model that comes with the package or that `wow models` lists, or the folder of a checkpoint."""
     batch: Path | None = None
     """File with one clip in JSON a line, {"image": …, "instruction": …}, instead of picture and instruction."""
+    workers: int | None = None
+    """Processes that draw a batch, each with the model loaded; one for each GPU where none are given."""
+    engine: Literal["local", "ray"] = "local"
+    """Who draws a batch: processes of this machine, or of a Ray cluster that finds all files under the same paths."""
+    ray_address: str | None = None
+    """Address of a running cluster, or "auto"; without one, Ray is started on this machine."""
     actions: Path | None = None
     """File of actions to follow: [frames - 1, 7] as .npy, or as JSON as `wow act` writes it."""
     candidates: int = 1
@@ -62,8 +72,9 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
             raise WowError(f"--candidates is 1 to 64, not {self.candidates}")
         if self.batch is None:
             self._check_one()
-        elif not self.batch.is_file():
-            raise WowError(f"there is no file {self.batch}: name one with one clip in JSON a line")
+        else:
+            read_clips(self.batch, self.seed)
+        self._check_workers()
         self.options()
         self.size()
         if is_foundation(self.model):
@@ -71,6 +82,17 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
         else:
             self.refuse_for(self.model)
         super().prepare()
+
+    def _check_workers(self) -> None:
+        asked = self.workers is not None or self.engine != "local" or self.ray_address is not None
+        if asked and self.batch is None:
+            raise WowError("--workers, --engine and --ray-address are for --batch FILE.jsonl: leave them away")
+        if self.workers is not None and not 1 <= self.workers <= 1024:
+            raise WowError(f"--workers is 1 to 1024, not {self.workers}")
+        if self.ray_address is not None and self.engine != "ray":
+            raise WowError("--ray-address goes with --engine ray")
+        if self.engine == "ray" and importlib.util.find_spec("ray") is None:
+            raise WowError("--engine ray needs ray, which is not installed: pip install ray")
 
     def _check_one(self) -> None:
         if self.image is None or not self.image.is_file():
@@ -83,27 +105,40 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
     def run(self) -> Summary:
         from wow.cli import imagine_foundation
 
+        command = self if self.engine == "local" else self._absolute()
         if imagine_foundation.is_foundation(self.model):
-            return imagine_foundation.run(self)
-        return self._run_mini() if self.batch is None else self._run_batch(self.batch)
+            return imagine_foundation.run(command)
+        return self._run_mini() if command.batch is None else command._run_batch(command.batch)
+
+    def _absolute(self) -> Self:
+        """The same with paths that processes find that were started elsewhere."""
+        assert self.batch is not None, "a cluster draws batches"
+        name, is_pair, folder = self.model.rpartition("=")
+        model = f"{name}{is_pair}{Path(folder).resolve()}" if Path(folder).is_dir() else self.model
+        lora = None if self.lora is None else self.lora.resolve()
+        return replace(self, model=model, out=self.out.resolve(), batch=self.batch.resolve(), lora=lora)
 
     def _run_batch(self, batch: Path) -> Summary:
-        """Clip after clip by one model that stays loaded."""
-        from wow import assembly
-        from wow.cli.batch import Clip, read_clips, run_batch
-        from wow.data.picture import read_picture
+        """Every clip by a model that stays loaded."""
+        return run_batch(read_clips(batch, self.seed), self.out, self.outcomes(partial(open_mini, self)))
 
-        clips = read_clips(batch, self.seed)
-        model = assembly.load(self.model, self.device)
+    def outcomes(self, open_model: Open) -> Callable[[Sequence[Clip]], Iterator[Outcome]]:
+        """What makes clips, with as many models as this command has processes."""
+        return lambda clips: self._engine()(open_model, clips)
 
-        def draw(clip: Clip) -> tuple[Video, str]:
-            fitted, fitting = model.fit(read_picture(clip.image))
-            request = assembly.Request(
-                fitted, clip.instruction, seed=clip.seed, seconds=None if self.fps is None else 1.0 / self.fps
-            )
-            return model.imagine_all([request], num_frames=self.num_frames, options=self.options())[0], fitting
+    def num_processes(self) -> int:
+        """How many processes draw a batch; on a cluster, one for each of its GPUs where nobody says."""
+        if self.workers is not None or self.engine == "ray":
+            return self.workers or 1
+        return 1 if self.device == "cpu" else max(len(gpus_here()), 1)
 
-        return run_batch(clips, self.out, draw)
+    def _engine(self) -> Engine:
+        if self.engine == "ray":
+            return RayActors(self.workers, self.ray_address)
+        count, gpus = self.num_processes(), [] if self.device == "cpu" else gpus_here()
+        if gpus and count > len(gpus):
+            raise WowError(f"--workers {count} is more than the {len(gpus)} GPUs here, and each holds one model")
+        return in_this_process if count == 1 else LocalProcesses(count, gpus)
 
     def _run_mini(self) -> Summary:
         from wow import assembly
@@ -142,6 +177,23 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
         write_json(self.out / "sample_args.json", {**asdict(self), "model_hash": assembly.model_hash(self.model)})
         write_json(self.out / "sample_outputs.json", summary)
         return summary
+
+
+def open_mini(command: Imagine) -> Draw:
+    """A small model, which draws clips with the options of a command."""
+    from wow import assembly
+    from wow.data.picture import read_picture
+
+    model = assembly.load(command.model, command.device)
+    seconds = None if command.fps is None else 1.0 / command.fps
+
+    def draw(clip: Clip) -> None:
+        fitted, fitting = model.fit(read_picture(clip.image))
+        request = assembly.Request(fitted, clip.instruction, seed=clip.seed, seconds=seconds)
+        (video,) = model.imagine_all([request], num_frames=command.num_frames, options=command.options())
+        write_clip(command.out / clip.name, clip, video, fitting)
+
+    return draw
 
 
 def imagine_all(model: MiniWorldModel, requests: Sequence[Request], sampling: Sampling) -> list[Video]:

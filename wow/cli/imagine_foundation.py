@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wow.cli.batch import Clip, read_clips, run_batch
+from wow.cli.batch import Clip, left_of, read_clips, run_batch, write_clip
+from wow.cli.batch_workers import Draw, Open
 from wow.cli.options import Summary
 from wow.cli.output import write_json, write_strip, write_videos
 from wow.cli.progress import Progress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from wow.cli.imagine import Imagine
     from wow.foundation.card import Card
     from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
+    from wow.foundation.shot import Tell
     from wow.foundation.source import Source
     from wow.foundation.speed import Speed
 
@@ -60,12 +62,18 @@ def defaults(model: str) -> Mapping[str, int | float]:
     }
 
 
-@functools.cache
+@cache
 def source_of(model: str) -> Source:
     """The files of a model, looked at once."""
     from wow.foundation.source import find
 
     return find(model)
+
+
+@cache
+def speed_of(command: Imagine) -> Speed:
+    """What is done to sample faster; processes that draw a clip together find each other once."""
+    return command.speed()
 
 
 def card_of(model: str) -> Card:
@@ -88,35 +96,17 @@ def check_early(command: Imagine) -> None:
     if command.batch is None:
         check_prompt(card, command.instruction)
     if command.batch is not None and command.context_parallel:
-        raise WowError("--context-parallel is for one clip: start one --batch for each GPU, with files of their own")
+        raise WowError("--context-parallel is for one clip: a batch has a process for each GPU, leave it away")
     if command.lora is not None and not command.lora.is_file():
         raise WowError(f"there is no file {command.lora}: name a LoRA in safetensors")
 
 
 def run(command: Imagine) -> Summary:
     """One clip, several candidates, or a batch."""
-    from wow.foundation.loading import open_model
-    from wow.foundation.memory import job_of
-    from wow.foundation.speed import check_speed
-
-    began = time.perf_counter()
-    tell = _Tell()
-    speed = command.speed()
-    check_speed(card_of(command.model), speed)
-    model = open_model(
-        source_of(command.model),
-        command.wish(),
-        lambda card: job_of(card, command.num_frames, command.num_inference_steps, command.size()),
-        tell,
-        [] if command.lora is None else [(command.lora, command.lora_scale)],
-    )
     if command.batch is not None:
-        clips = read_clips(command.batch, command.seed)
-        model.embed([clip.instruction for clip in clips if clip.instruction.strip()], _options(command, speed))
-        return {
-            **run_batch(clips, command.out, lambda clip: _draw(model, command, speed, clip)),
-            "plan": str(model.plan),
-        }
+        return _run_batch(command, command.batch)
+    began = time.perf_counter()
+    model = _open(command, _Tell())
     assert command.image is not None, "a single clip has a picture"
     clips = [
         Clip(f"{place}", command.image, command.instruction or "", command.seed + place)
@@ -125,18 +115,64 @@ def run(command: Imagine) -> Summary:
     videos, fitting = [], ""
     with Progress("imagine", total=command.candidates * command.num_inference_steps, unit="steps") as progress:
         for place, clip in enumerate(clips):
-            video, fitting = _draw(model, command, speed, clip, progress, place * command.num_inference_steps)
+            video, fitting = _draw(model, command, clip, progress, place * command.num_inference_steps)
             videos.append(video)
-    if speed.team is not None and speed.team.rank > 0:
+    if (team := speed_of(command).team) is not None and team.rank > 0:
         return {}  # every process has the clip, and the first one writes it
     more = {"plan": str(model.plan), "passes": asdict(model.passes), "seconds": time.perf_counter() - began}
     return _write(command, videos, clips, fitting, more)
 
 
+def _run_batch(command: Imagine, batch: Path) -> Summary:
+    """Every clip by a model that stays loaded."""
+    clips = read_clips(batch, command.seed)
+    prompts = [clip.instruction for clip in left_of(clips, command.out)]
+    processes = command.num_processes()
+    model = _open(command, _Tell(), processes)
+    open_model: Open = partial(open_drawer, command, prompts, processes)
+    if command.engine == "local" and processes == 1:
+        open_model = partial(_drawer, model, command, prompts)
+    elif prompts:
+        _read_ahead(model, command, prompts)  # here, so that the text encoder is loaded by one process alone
+    return {**run_batch(clips, command.out, command.outcomes(open_model)), "plan": str(model.plan)}
+
+
+def open_drawer(command: Imagine, prompts: Sequence[str], processes: int) -> Draw:
+    """A foundation model, which draws clips with the options of a command. processes: that share this machine."""
+    return _drawer(_open(command, _Tell(is_first=False), processes), command, prompts)
+
+
+def _drawer(model: FoundationWorldModel, command: Imagine, prompts: Sequence[str]) -> Draw:
+    _read_ahead(model, command, prompts)
+    return lambda clip: write_clip(command.out / clip.name, clip, *_draw(model, command, clip))
+
+
+def _read_ahead(model: FoundationWorldModel, command: Imagine, prompts: Sequence[str]) -> None:
+    """Has the text encoder, loaded once, read all that it can read; a clip with other words will say what is wrong."""
+    from wow.foundation.request import can_read
+
+    model.embed([words for words in prompts if can_read(model.card, words)], _options(command))
+
+
+def _open(command: Imagine, tell: Tell, processes: int = 1) -> FoundationWorldModel:
+    from wow.foundation.loading import open_model
+    from wow.foundation.memory import job_of
+    from wow.foundation.speed import check_speed
+
+    check_speed(card_of(command.model), speed_of(command))
+    return open_model(
+        source_of(command.model),
+        command.wish(),
+        lambda card: job_of(card, command.num_frames, command.num_inference_steps, command.size()),
+        tell,
+        [] if command.lora is None else [(command.lora, command.lora_scale)],
+        processes,
+    )
+
+
 def _draw(
     model: FoundationWorldModel,
     command: Imagine,
-    speed: Speed,
     clip: Clip,
     progress: Progress | None = None,
     before: int = 0,
@@ -150,13 +186,13 @@ def _draw(
         clip.instruction,
         num_frames=command.num_frames,
         seed=clip.seed,
-        options=_options(command, speed),
+        options=_options(command),
         on_step=lambda done, _: None if progress is None else progress.update(before + done),
     )
     return video, fitting
 
 
-def _options(command: Imagine, speed: Speed) -> FoundationOptions:
+def _options(command: Imagine) -> FoundationOptions:
     from wow.foundation.pipeline import FoundationOptions
 
     return FoundationOptions(
@@ -166,7 +202,7 @@ def _options(command: Imagine, speed: Speed) -> FoundationOptions:
         negative_prompt=command.negative_prompt,
         size=command.size(),
         fps=None if command.fps is None else round(command.fps),
-        speed=speed,
+        speed=speed_of(command),
     )
 
 
@@ -189,10 +225,10 @@ def _write(
 
 
 class _Tell:
-    """Says on stderr what is planned, and later what changes."""
+    """Says on stderr what is planned, and later what changes. is_first: whether the plan is still to be said."""
 
-    def __init__(self) -> None:
-        self._is_first = True
+    def __init__(self, is_first: bool = True) -> None:
+        self._is_first = is_first
 
     def __call__(self, line: str) -> None:
         print(f"plan: {line}" if self._is_first else line, file=sys.stderr)

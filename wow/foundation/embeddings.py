@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,8 @@ class Reader(Protocol):
     """Turns prompts into embeddings [1, l, d] on the CPU."""
 
     def embed(self, prompts: Sequence[str]) -> list[Tensor]: ...
+
+    def read_ahead(self, prompts: Sequence[str]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,25 @@ class Prompts:
 
     def embed(self, prompts: Sequence[str]) -> list[Tensor]:
         """The embeddings [1, l, d] of prompts, on the CPU."""
-        for prompt in dict.fromkeys(prompts):
-            found = self._seen.get(prompt)
-            if found is None and self.shelf is not None:
-                found = self.shelf.take(prompt)
-            if found is not None:
-                self._seen[prompt] = found
-        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._seen]
-        if missing:
-            self._encode(missing)
-        return [self._seen[prompt] for prompt in prompts]
+        found = {prompt: self._find(prompt) for prompt in dict.fromkeys(prompts)}
+        found |= dict(self._encode([prompt for prompt, embedding in found.items() if embedding is None]))
+        return [embedding for prompt in prompts if (embedding := found[prompt]) is not None]
+
+    def read_ahead(self, prompts: Sequence[str]) -> None:
+        """Has the text encoder, loaded once, read prompts. On a shelf they take no memory, however many they are."""
+        for _ in self._encode([prompt for prompt in dict.fromkeys(prompts) if not self._has(prompt)]):
+            pass
+
+    def _has(self, prompt: str) -> bool:
+        return prompt in self._seen if self.shelf is None else self.shelf.path(prompt).is_file()
+
+    def _find(self, prompt: str) -> Tensor | None:
+        return self._seen.get(prompt) if self.shelf is None else self.shelf.take(prompt)
 
     @torch.no_grad()
-    def _encode(self, prompts: Sequence[str]) -> None:
+    def _encode(self, prompts: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        if not prompts:
+            return
         if self.pipeline.text_encoder is None:
             self.pipeline.register_modules(text_encoder=self.load())
         encoder = self.pipeline.text_encoder
@@ -96,9 +104,11 @@ class Prompts:
                 max_sequence_length=self.card.num_words,
                 device=next(encoder.parameters()).device,
             )
-            self._seen[prompt] = embedding.cpu()
-            if self.shelf is not None:
+            if self.shelf is None:
+                self._seen[prompt] = embedding.cpu()
+            else:
                 self.shelf.put(prompt, embedding)
+            yield prompt, embedding.cpu()
         if not self.keeps:
             self.pipeline.register_modules(text_encoder=None)
             del encoder

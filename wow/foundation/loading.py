@@ -29,9 +29,12 @@ from wow.types import WowError
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-def plan_for(source: Source, wish: Wish = NO_WISH, job: Job | None = None) -> Plan:
-    """How a model would be run on this machine. job: the clip; as published where none is given."""
-    return choose(source.card, job or job_of(source.card), at_hand(wish.device), wish, quantisers())
+def plan_for(source: Source, wish: Wish = NO_WISH, job: Job | None = None, processes: int = 1) -> Plan:
+    """How a model would be run on this machine. job: the clip; as published where none is given.
+
+    processes: how many share the memory (and have a GPU each, or share the cores).
+    """
+    return choose(source.card, job or job_of(source.card), at_hand(wish.device).shared(processes), wish, quantisers())
 
 
 def load(source: Source, plan: Plan, tell: Tell = quiet, loras: Loras = ()) -> FoundationWorldModel:
@@ -159,15 +162,17 @@ def open_model(
     job: Callable[[Card], Job] = job_of,
     tell: Tell = quiet,
     loras: Loras = (),
+    processes: int = 1,
 ) -> FoundationWorldModel:
     """A model by its name, folder or files, planned for this machine; what was planned is told before anything is read.
 
     job: the clips that it is planned for, from its card. loras: files to merge into the transformer, with their scales.
+    processes: how many of these share this machine.
     Raises WowError before weights are read where a file is wrong or damaged.
     """
     source = name if isinstance(name, Source) else find(name)
     check_files(source, [path for path, _ in loras])
-    plan = plan_for(source, wish, job(source.card))
+    plan = plan_for(source, wish, job(source.card), processes)
     tell(str(plan))
     return load(source, plan, tell, loras)
 

@@ -70,6 +70,13 @@ class Machine:
     ram: float
     speed: float
 
+    def shared(self, processes: int) -> Machine:
+        """What each of several processes has of it: a GPU of its own or a part of the cores, a part of the memory."""
+        if processes == 1:
+            return self
+        name = f"one of {processes} processes on {self.name}"
+        return Machine(name, self.vram, self.ram / processes, self.speed if self.vram else self.speed / processes)
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -112,7 +112,7 @@ class FoundationWorldModel:
         """Reads prompts ahead, so that the text encoder is loaded once for many clips."""
         if self.prompts is not None:
             against = self._against(options or FoundationOptions())
-            self.prompts.embed([*prompts, against])
+            self.prompts.read_ahead([*prompts, against])
 
     def fit(self, frames: UInt8, size: Size | None = None) -> tuple[UInt8, str]:
         """Frames [T, H, W, 3] as the model takes them, and what was done to them in words ("" for nothing)."""

@@ -52,3 +52,12 @@ def check_prompt(card: Card, prompt: str | None) -> None:
             f"the instruction has {words} words, and {card.name} reads about {card.num_words * 3 // 4} of them "
             f"({card.num_words} tokens): say it shorter"
         )
+
+
+def can_read(card: Card, prompt: str) -> bool:
+    """Whether a prompt has words, and not too many."""
+    try:
+        check_prompt(card, prompt)
+    except WowError:
+        return False
+    return True
