@@ -10,15 +10,31 @@ import pytest
 import torch
 
 from wow.assembly import load_text
+from wow.data.faults import FAULTS
 from wow.models.codec import Codec
+from wow.models.critic import CriticNetwork
+from wow.models.dit import DiT
+from wow.models.idm import InverseDynamicsModel
+from wow.models.policy import Policy
+from wow.train.checkpoint import start_from
 from wow.train.codec import CodecObjective, cut_where_moving, to_tensor, to_uint8
+from wow.train.draft import DraftObjective
 from wow.train.instructed import Window, draw_window
 from wow.train.latents import encode_frames, encode_texts
-from wow.train.recipes import CODEC_RECIPES, WORLD_RECIPES, find_recipe
+from wow.train.recipes import (
+    CODEC_RECIPES,
+    CRITIC_RECIPES,
+    DRAFT_RECIPES,
+    IDM_RECIPES,
+    POLICY_RECIPES,
+    WORLD_RECIPES,
+    find_recipe,
+)
 from wow.train.relations import ObservedDiT, clip_features, relation_loss
 from wow.train.store import Clips
 from wow.train.world import WorldNetwork, WorldRun, prepare_world
 from wow.types import Dimension, Embodiment, UInt8, WowError
+from wow.weights import read_manifest, shipped
 
 CARD = Embodiment("test", 20.0, tuple(Dimension(f"a{i}", "m") for i in range(7)), action_kind="delta")
 
@@ -145,6 +161,53 @@ class Edges:
         bright = torch.nn.functional.adaptive_avg_pool2d(pictures, side)
         place = torch.linspace(-1, 1, side).expand(len(frames), 1, side, side)
         return torch.cat([bright, place, place.transpose(2, 3)], dim=1)
+
+
+def test_a_drafter_is_learned_by_itself_and_a_world_model_begins_with_it(codec: Codec, tmp_path: Path) -> None:
+    run = find_recipe(DRAFT_RECIPES, "smoke")
+    world = prepare_world(run, CLIPS, codec, load_text(), tmp_path, lambda what, done, total: None)
+    objective = DraftObjective(world)
+    optimizer = torch.optim.Adam(objective.network.parameters(), lr=4e-3)
+    held = objective.batch(64, torch.Generator().manual_seed(99))
+    errors = []
+    for step in range(60):
+        loss, _ = objective.loss(objective.network, objective.batch(8, torch.Generator().manual_seed(step)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step in (0, 59):
+            errors.append(float(objective.loss(objective.network, held)[0].detach()))
+    assert errors[1] < 0.8 * errors[0]
+    assert objective.preview(objective.network).ndim == 3
+    torch.manual_seed(1)
+    fresh = prepare_world(run, CLIPS, codec, load_text(), tmp_path, lambda what, done, total: None)
+    given = objective.network.state_dict()
+    assert start_from(fresh.plain, given) == len(given)
+    own = fresh.plain.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in given.items())
+
+
+def test_a_model_without_a_drafter_has_none_to_train(codec: Codec, tmp_path: Path) -> None:
+    run = find_recipe(WORLD_RECIPES, "smoke")
+    bare = replace(run, model=replace(run.model, draft_width=0))
+    world = prepare_world(bare, CLIPS, codec, load_text(), tmp_path, lambda what, done, total: None)
+    assert world.batch(2, torch.Generator().manual_seed(0)).drafts is None
+    with pytest.raises(WowError, match="draft-width"):
+        DraftObjective(world)
+
+
+@pytest.mark.parametrize("recipe", ["mini", "gpu"])
+def test_the_models_of_a_recipe_fit_into_the_package(recipe: str) -> None:
+    networks = [
+        Codec(find_recipe(CODEC_RECIPES, recipe).model),
+        DiT(find_recipe(WORLD_RECIPES, recipe).model),
+        Policy(find_recipe(POLICY_RECIPES, recipe).model),
+        InverseDynamicsModel(find_recipe(IDM_RECIPES, recipe).model),
+        CriticNetwork(replace(find_recipe(CRITIC_RECIPES, recipe).model, faults=tuple(FAULTS))),
+    ]
+    trained = sum(2 * parameter.numel() for network in networks for parameter in network.parameters())
+    text = sum(file.bytes for file in read_manifest(shipped("wow-mini")).parts["text"].files)
+    assert trained + text < 63.9e6  # and a hundred kilobytes of manifest
 
 
 def test_the_relation_loss_trains_and_leaves_no_trace_in_the_model(codec: Codec, tmp_path: Path) -> None:

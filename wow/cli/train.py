@@ -1,4 +1,4 @@
-"""`wow train codec`, `wow train world`, `wow train policy`, `wow train idm` and `wow train export`."""
+"""`wow train codec`, `wow train draft`, `world`, `policy` and `idm`, and `wow train export`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from wow.train.codec import CodecRun
 from wow.train.idm_run import IdmRun
 from wow.train.loop import Objective, TrainConfig
 from wow.train.policy import PolicyRun
-from wow.train.recipes import CODEC_RECIPES, IDM_RECIPES, POLICY_RECIPES, WORLD_RECIPES, find_recipe
+from wow.train.recipes import CODEC_RECIPES, DRAFT_RECIPES, IDM_RECIPES, POLICY_RECIPES, WORLD_RECIPES, find_recipe
 from wow.train.store import Clips
-from wow.train.world import WorldRun
+from wow.train.world import WorldObjective, WorldRun
 from wow.types import WowError
 
 if TYPE_CHECKING:
     from torch import nn
 
-StartFrom: TypeAlias = Annotated[str | None, tyro.conf.arg(name="from")]
+StartFrom: TypeAlias = Annotated[tuple[str, ...], tyro.conf.arg(name="from")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +70,16 @@ class TrainCodec(Train):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainWorld(Train):
-    """Train the video transformer on the latents of a trained codec."""
+class OnLatents(Train):
+    """Training on the latents of a trained codec."""
 
     codec: Path
     """Folder of a codec run, or of a checkpoint that has a codec."""
-    start_from: StartFrom = None
-    """A model that comes with the package, a checkpoint's folder or a run's: training begins with its weights."""
-    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = WORLD_RECIPES
     config: WorldRun = field(default_factory=WORLD_RECIPES["mini"])
     """The recipe's fields."""
 
-    def run(self) -> Summary:
+    def world(self) -> WorldObjective:
+        """The world model's objective, its latents computed or found."""
         from wow import assembly
         from wow.train.distributed import device
         from wow.train.export import as_checkpoint
@@ -95,7 +93,7 @@ class TrainWorld(Train):
         clips = _clips(self)
         codec = assembly.load_codec(as_checkpoint(self.codec)).to(device())
         with Progress("prepare", total=None) as progress:
-            objective = prepare_world(
+            return prepare_world(
                 self.config,
                 clips,
                 codec,
@@ -104,8 +102,34 @@ class TrainWorld(Train):
                 lambda what, done, total: progress.update(done, f"of {total} {what}"),
                 encoder,
             )
-        if self.start_from is not None:
-            begin_with(objective.plain, self.start_from, "dit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainDraft(OnLatents):
+    """Train the drafter of a video transformer alone: wow train world --from RUN begins with it."""
+
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = DRAFT_RECIPES
+
+    def run(self) -> Summary:
+        from wow.train.draft import DraftObjective
+
+        objective = DraftObjective(self.world())
+        return train_part(self, objective, self.config.train, "draft", objective.about())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainWorld(OnLatents):
+    """Train the video transformer on the latents of a trained codec."""
+
+    start_from: StartFrom = ()
+    """What training begins with: models that come with the package, checkpoints' folders or runs', also of a drafter;
+    of several the later ones win."""
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = WORLD_RECIPES
+
+    def run(self) -> Summary:
+        objective = self.world()
+        for model in self.start_from:
+            begin_with(objective.plain, model, "dit", "draft")
         return train_part(self, objective, self.config.train, "dit", objective.about())
 
 
@@ -144,8 +168,9 @@ class TrainIdm(Train):
     """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
     imagined: tuple[Path, ...] = ()
     """Folders of LeRobot datasets of imagined videos with known actions."""
-    start_from: StartFrom = None
-    """A model that comes with the package, a checkpoint's folder or a run's: training begins with its weights."""
+    start_from: StartFrom = ()
+    """Models that come with the package, checkpoints' folders or runs': training begins with their weights, of several
+    the later ones win."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = IDM_RECIPES
     config: IdmRun = field(default_factory=IDM_RECIPES["mini"])
     """The recipe's fields."""
@@ -171,8 +196,8 @@ class TrainIdm(Train):
             from wow.bench.lpips import load_lpips
 
             install_frozen(objective, load_lpips().backbone)
-        if self.start_from is not None:
-            begin_with(objective.network, self.start_from, "idm")
+        for model in self.start_from:
+            begin_with(objective.network, model, "idm")
         summary = train_part(self, objective, self.config.train, "idm", objective.about())
         if os.environ.get("RANK", "0") != "0":
             return summary
@@ -235,13 +260,15 @@ def _clips(command: Train) -> Clips:
         return open_clips(command.data, command.camera, lambda done, total: progress.update(done, f"of {total}"))
 
 
-def begin_with(network: nn.Module, model: str, part: str) -> None:
-    """Gives a network what fits it of a part of another model. Raises WowError where nothing does."""
+def begin_with(network: nn.Module, model: str, *parts: str) -> None:
+    """Gives a network what fits it of the first of these parts that another model has. Raises WowError without any."""
     from wow import assembly, weights
     from wow.train.checkpoint import start_from
     from wow.train.export import as_checkpoint
 
-    tensors, _ = weights.load_part(as_checkpoint(assembly.checkpoint_folder(model)), part)
+    folder = as_checkpoint(assembly.checkpoint_folder(model))
+    has = weights.read_manifest(folder).parts
+    tensors, _ = weights.load_part(folder, next((part for part in parts if part in has), parts[0]))
     start_from(network, tensors)
 
 

@@ -69,6 +69,13 @@ def train_idm() -> type[Command]:
     return TrainIdm
 
 
+def train_draft() -> type[Command]:
+    """Train the drafter that a world model begins with: where the robot is in every frame."""
+    from wow.cli.train import TrainDraft
+
+    return TrainDraft
+
+
 def train_policy() -> type[Command]:
     """Train the policy that planning begins with: from a picture and an instruction to a motion."""
     from wow.cli.train import TrainPolicy
@@ -285,6 +292,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "data collect": data_collect,
     "data bench-loader": data_bench_loader,
     "train world": train_world,
+    "train draft": train_draft,
     "train codec": train_codec,
     "train idm": train_idm,
     "train policy": train_policy,

@@ -87,6 +87,10 @@ class Drafts:
     latents: Tensor
     motion: Tensor
 
+    def to(self, device: torch.device) -> Drafts:
+        """The same on another device."""
+        return Drafts(self.latents.to(device, non_blocking=True), self.motion.to(device, non_blocking=True))
+
 
 @dataclass(frozen=True)
 class WorldBatch:
@@ -117,7 +121,7 @@ class WorldBatch:
             kept=move(self.kept),
             level=move(self.level),
             plans=Plans(move(self.plans.context), self.plans.conditions.map(move)),
-            drafts=None if self.drafts is None else Drafts(move(self.drafts.latents), move(self.drafts.motion)),
+            drafts=None if self.drafts is None else self.drafts.to(device),
         )
 
 
@@ -208,7 +212,7 @@ class WorldObjective:
             kept=torch.where(torch.rand(batch_size, generator=generator) < run.more_context, 3, 1),
             level=torch.where(unseen, 1.0, level),
             plans=self._plans(batch_size * run.plans, random),
-            drafts=self._drafts(batch_size * run.drafts, random),
+            drafts=self.drafts(batch_size * run.drafts, random) if self.plain.drafter and run.drafts else None,
             noise_seed=int(torch.randint(2**62, (1,), generator=generator)),
             rows=rows,
         )
@@ -221,9 +225,8 @@ class WorldObjective:
         conditions = replace(self.told.conditions(windows, random), motion_time=torch.from_numpy(level).float())
         return Plans(torch.from_numpy(context), conditions)
 
-    def _drafts(self, count: int, random: np.random.Generator) -> Drafts | None:
-        if self.plain.drafter is None or count == 0:
-            return None
+    def drafts(self, count: int, random: np.random.Generator) -> Drafts:
+        """Clips to draft."""
         windows = self.told.windows(count, random)
         latents = self.latents[np.stack([window.rows for window in windows])]
         return Drafts(torch.from_numpy(latents), self.told.motions(windows))
@@ -273,11 +276,15 @@ class WorldObjective:
         clean, known = batch.latents.float(), batch.conditions.motion_time == 0.0
         errors = [self._error(clean[:, :1] + said.drafted, clean, predicted)[known]]
         if said.sketched is not None and batch.drafts is not None:
-            further = batch.drafts.latents.float()
-            after = torch.arange(further.shape[1], device=further.device).expand(further.shape[:2]) > 0
-            errors.append(self._error(further[:, :1] + said.sketched, further, after))
+            errors.append(self.sketch_errors(said.sketched, batch.drafts))
         found = torch.cat(errors)
         return found.sum() / max(len(found), 1)
+
+    def sketch_errors(self, change: Tensor, drafts: Drafts) -> Tensor:
+        """The error of each clip [b] whose change was drafted."""
+        clean = drafts.latents.float()
+        after = torch.arange(clean.shape[1], device=clean.device).expand(clean.shape[:2]) > 0
+        return self._error(clean[:, :1] + change, clean, after)
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""
