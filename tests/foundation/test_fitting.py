@@ -82,3 +82,13 @@ def test_a_size_off_the_grid_names_one_on_it() -> None:
 def test_cogvideox_has_one_size_only() -> None:
     with pytest.raises(WowError, match="720x480"):
         clip_size(CARDS["cogvideox-5b-i2v"], (480, 640), (320, 640))
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("wow-1-wan-14b-2m", 16384), ("wan2.2-ti2v-5b", 32768), ("wow-1-dit-2b-600k", 1920)]
+)
+def test_a_side_is_no_longer_than_there_are_positions(name: str, most: int) -> None:
+    card = CARDS[name]
+    assert clip_size(card, (480, 832), (480, most)) == (480, most)
+    with pytest.raises(WowError, match=rf"at most {most} pixels a side, not {most + card.multiple}x480"):
+        clip_size(card, (480, 832), (480, most + card.multiple))

@@ -124,6 +124,11 @@ def test_mistakes_are_one_line_each(folder: Path, capsys: pytest.CaptureFixture[
     refused(capsys, [*one, NAME, "--actions", "a.npy"], "words, not actions")
     refused(capsys, ["imagine", "scene.png", "open " * 10_000, "--out", "out", "--model", NAME], "10000 words")
     refused(capsys, [*one, NAME, "--resolution", "wide"], "WIDTHxHEIGHT")
+    wide = ["--num-frames", "5", "--num-inference-steps", "1", "--resolution", "32x4000"]
+    capsys.readouterr()
+    assert main([*one, str(folder), *wide]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("wow: tiny-wow makes clips of at most 512 pixels a side")
+    shutil.rmtree("out")
     refused(capsys, [*one, "wow-mini", "--offload", "blocks"], "--offload is for foundation models")
     assert not list(Path().glob("**/vision.mp4"))
 
@@ -199,3 +204,6 @@ def test_a_wrong_or_damaged_file_is_told_before_anything_is_loaded(damaged: str,
     with pytest.raises(WowError, match=f"broken/{damaged} is a .*the card asks for a"):
         open_model(source, tell=told.append)
     assert len(told) == 1, "refused before the plan, and so before anything was read"
+    if damaged == "transformer":
+        with pytest.raises(WowError, match=r"broken/transformer is a .*should be the network that denoises"):
+            identify(Path("broken"))

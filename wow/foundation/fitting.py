@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from wow.foundation.card import Card
+from wow.foundation.memory import strides
 from wow.types import UInt8, WowError
 
 EXTREME_ASPECT = 4.0
@@ -62,7 +63,18 @@ def _checked(card: Card, size: Size) -> Size:
     if min(size) < card.multiple or height % card.multiple or width % card.multiple:
         near = "x".join(str(max(1, round(side / card.multiple)) * card.multiple) for side in (width, height))
         raise WowError(f"{card.name} makes clips whose sides are multiples of {card.multiple}: try --resolution {near}")
+    if max(size) > (most := _longest_side(card)):
+        raise WowError(f"{card.name} makes clips of at most {most} pixels a side, not {width}x{height}: ask for less")
     return size
+
+
+def _longest_side(card: Card) -> int:
+    """For how many pixels of a side the transformer has positions."""
+    config = card.transformer.config
+    _, space = strides(card)
+    if "rope_max_seq_len" in config:
+        return int(config["rope_max_seq_len"]) * space * int(config["patch_size"][1])
+    return int(config["max_size"][1]) * space if "max_size" in config else 8192
 
 
 def _same_area(aspect: float, area: int, multiple: int) -> Size:

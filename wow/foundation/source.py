@@ -80,6 +80,9 @@ def identify(folder: Path) -> Card:
     transformer = places["transformer"]
     assert transformer is not None, "a candidate has a transformer"
     found = open_checkpoint(transformer)
+    cards = [card for card in cards if card.transformer.kind == found.kind]
+    if not cards:
+        raise WowError(f"{transformer} is a {found.title}, and should be the network that denoises: get it again")
     count = num_parameters(found.shapes().values())
     known = [card for card in cards if card.transformer.parameters == count or _same(found, card.transformer)]
     return _preferred(known, folder) if known else _unheard(_preferred(cards, folder), folder)
