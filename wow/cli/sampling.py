@@ -17,7 +17,7 @@ class Drawing:
 
     num_frames: int = 17
     """Frames of the video, the given one included."""
-    num_inference_steps: int = 4
+    num_inference_steps: int = 2
     """Steps from noise to video: more is slower and sharper."""
     num_planning_steps: int = 1
     """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one."""

@@ -36,7 +36,7 @@ class SamplingOptions:
     knows none. shift: how much the steps crowd near the noise.
     """
 
-    num_inference_steps: int = 4
+    num_inference_steps: int = 2
     num_planning_steps: int = 1
     guidance_scale: float = 1.0
     shift: float = 2.0
