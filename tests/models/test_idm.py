@@ -142,7 +142,7 @@ def test_without_a_mask_head_the_whole_frame_is_taken_for_the_robot() -> None:
     assert (make(masks=False).find_robot(clip(3)[0]) == 1).all()
 
 
-@pytest.mark.parametrize("wrong", [{"branches": ("tracks",)}, {"branches": ()}, {"size": 60}, {"width": 0}])
+@pytest.mark.parametrize("wrong", [{"branches": ("guesses",)}, {"branches": ()}, {"size": 60}, {"width": 0}])
 def test_impossible_networks_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         replace(SMALL, **wrong)  # type: ignore[arg-type]

@@ -44,6 +44,8 @@ class Scoreboard:
         if name in self.parts:
             parts = self.parts[name][rows]
             parts = parts[~np.isnan(parts).any(axis=1)]
+            if len(parts) == 0:
+                return None
             pool = self.metrics[name].pool
             assert pool is not None
             try:
