@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +11,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from wow.bench.cost import Cost, flop_counter, matrix_rate, measure_cost, with_cold_command
 from wow.bench.samples import Clip
-from wow.types import Float32, UInt8, WowError
+from wow.bench.system import Asked
+from wow.types import UInt8, WowError
 
 
 class Multiplier:
@@ -20,19 +20,11 @@ class Multiplier:
 
     name = "multiplier"
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
+    def imagine(self, asked: Asked) -> list[UInt8]:
         matrix = torch.ones(256, 256)
-        for _ in range(num_frames):
+        for _ in range(asked.num_frames):
             torch.mm(matrix, matrix)
-        return [np.repeat(context[None], num_frames, axis=0) for context in contexts]
+        return [np.repeat(context[None], asked.num_frames, axis=0) for context in asked.contexts]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from wow.bench.dynamics import SAME_RESET, TWO_RESETS, measure_swaps, swap_pairs
 from wow.bench.intervals import Estimate
 from wow.bench.quality import crops
 from wow.bench.samples import chosen, clip_of, clip_rows, merged_actions
-from wow.bench.system import NearestTrainingVideo, RepeatFirstFrame
+from wow.bench.system import Asked, NearestTrainingVideo, RepeatFirstFrame
 from wow.bench.tables import BOTH_RIGHT, PSNR, RIGHT, Table
 from wow.bench.world import WorldBench, WorldBenchConfig
 from wow.data import DatasetWriter, open_dataset
@@ -110,22 +110,14 @@ class Physicist:
     name: str = "physicist"
     calls: list[int] = field(default_factory=list)
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
+    def imagine(self, asked: Asked) -> list[UInt8]:
         if self.crash_after is not None and len(self.calls) >= self.crash_after:
             raise KeyboardInterrupt
-        self.calls.append(len(contexts))
-        moves = [None] * len(contexts) if actions is None or self.deaf else actions
+        self.calls.append(len(asked.contexts))
+        moves = [None] * len(asked.contexts) if asked.actions is None or self.deaf else asked.actions
         return [
-            self._video(context, prompt, move, num_frames)
-            for context, prompt, move in zip(contexts, prompts, moves, strict=True)
+            self._video(context, prompt, move, asked.num_frames)
+            for context, prompt, move in zip(asked.contexts, asked.prompts, moves, strict=True)
         ]
 
     def with_num_inference_steps(self, steps: int) -> Physicist:
@@ -307,7 +299,7 @@ def test_the_nearest_training_video_is_of_the_same_task(held_out: Episodes) -> N
     baseline = NearestTrainingVideo(held_out, "front")
     for number in chosen(held_out, "expert", 1):
         clip = clip_of(held_out.episode(number), str(number), FRAMES, "front")
-        (found,) = baseline.imagine([clip.frames[0]], [clip.prompt], None, None, FRAMES, 0)
+        (found,) = baseline.imagine(Asked([clip.frames[0]], [clip.prompt], FRAMES, 0))
         assert np.array_equal(found, clip.frames)
 
 

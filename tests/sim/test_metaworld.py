@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from wow.sim.metaworld import SEGMENTS, MetaWorld, expert
+from wow.sim.experts import expert
+from wow.sim.metaworld import SEGMENTS, MetaWorld
 from wow.types import WowError
 
 

@@ -12,9 +12,10 @@ from wow.bench.abilities import LEAVES
 from wow.sim.altered import AlteredScene
 from wow.sim.briefs import BINS, MISSING, RECIPES, Brief, brief, briefs
 from wow.sim.changes import Changes, SceneCard, Thing, card_from_json
+from wow.sim.experts import expert
 from wow.sim.job import RecordingOptions
 from wow.sim.language import picture_position
-from wow.sim.metaworld import SEGMENTS, expert
+from wow.sim.metaworld import SEGMENTS
 from wow.sim.phrasing import key_steps
 from wow.sim.placing import Wish, placed
 from wow.sim.shoot import shoot

@@ -19,6 +19,8 @@ STILL = 0.001
 """A video in which no more than this share of the picture ever changes shows nothing that moves."""
 LOW = 0.5
 """Confidence below this is called low."""
+NOTABLE = 0.9
+"""Confidence from here on is not worth a word: a measurement is a hair outside what was seen."""
 
 Array = NDArray[np.float64]
 
@@ -123,8 +125,8 @@ def _score(value: float, low: float, high: float) -> float:
 
 
 def worth_saying(confidence: Confidence) -> Sequence[str]:
-    """Sentences for a person: nothing where all is well."""
-    if not confidence.reasons:
+    """Sentences for a person: nothing where all is well, or as good as well."""
+    if confidence.value >= NOTABLE:
         return ()
     level = "low" if confidence.low else "reduced"
     return (f"{level} confidence ({confidence.value:.2f}): {'; '.join(confidence.reasons)}",)

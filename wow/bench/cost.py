@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from wow.bench.samples import Clip
-from wow.bench.system import Imaginer
+from wow.bench.system import Asked, Imaginer
 from wow.types import WowError
 
 MATRIX_SIDE = 1024
@@ -52,7 +52,7 @@ def measure_cost(system: Imaginer, clip: Clip, repeats: int = 5) -> Cost:
     num_frames = len(clip.frames)
 
     def once() -> None:
-        system.imagine([clip.frames[0]], [clip.prompt], None, None, num_frames, 0)
+        system.imagine(Asked([clip.frames[0]], [clip.prompt], num_frames, 0))
 
     once()
     rates, seconds = [matrix_rate()], []

@@ -18,7 +18,7 @@ import numpy as np
 
 from wow.bench.metrics import Perceptual, score_video
 from wow.bench.samples import EXPERTS, Clip, EpisodeStore, is_in_own_scene, reset_of, task_of
-from wow.bench.system import Imaginer
+from wow.bench.system import Asked, Imaginer
 from wow.types import Float32, UInt8
 
 SOURCES = ("expert", "near_success", "random")
@@ -98,7 +98,8 @@ def _imagined(
 ) -> list[UInt8]:
     """Videos from the first frames of some clips and the actions, at their pace, of others."""
     contexts, actions = [clip.frames[0] for clip in starts], [clip.actions for clip in acting]
-    return system.imagine(contexts, prompts, actions, [clip.seconds for clip in acting], len(starts[0].frames), seed)
+    seconds = [clip.seconds for clip in acting]
+    return system.imagine(Asked(contexts, prompts, len(starts[0].frames), seed, actions, seconds))
 
 
 def _scored(clip: Clip, told: str, video: UInt8, perceptual: Perceptual | None) -> DynamicsRecord:

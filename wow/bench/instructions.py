@@ -14,7 +14,7 @@ import numpy as np
 
 from wow.bench.metrics import psnr
 from wow.bench.samples import EpisodeStore, clip_of, reset_of, task_of
-from wow.bench.system import Imaginer
+from wow.bench.system import Asked, Imaginer
 from wow.types import UInt8, WowError
 
 TRAINED, HELD_OUT = "trained wording", "held-out paraphrase"
@@ -119,7 +119,7 @@ def measure_instructions(
         if text is not None
     ]
     contexts, prompts = [case[0].first_frame for case in asked], [case[3] for case in asked]
-    videos = system.imagine(contexts, prompts, None, None, num_frames, seed)
+    videos = system.imagine(Asked(contexts, prompts, num_frames, seed))
     records = []
     for (matched, index, wording, _), video in zip(asked, videos, strict=True):
         closest = nearest(video[-1], matched.final_frames)

@@ -6,13 +6,13 @@ The same videos are scored whole and on crops that follow gripper and object (si
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wow.bench.metrics import Perceptual, Scores, score_video
 from wow.bench.samples import Clip
-from wow.bench.system import Imaginer, Reconstructs
+from wow.bench.system import Asked, Imaginer, Reconstructs
 from wow.types import Float32, UInt8
 
 OURS = "imagined"
@@ -59,14 +59,11 @@ def imagined_by_each(
     The expert's pace is known only to the system that says so: a video may be right and a moment early.
     """
     contexts, prompts = [clip.frames[0] for clip in clips], [clip.prompt for clip in clips]
-    num_frames = len(clips[0].frames)
-    seconds = [clip.seconds for clip in clips]
-    videos = {
-        OURS: system.imagine(contexts, prompts, None, None, num_frames, seed),
-        PACED: system.imagine(contexts, prompts, None, seconds, num_frames, seed),
-    }
+    asked = Asked(contexts, prompts, len(clips[0].frames), seed)
+    paced = replace(asked, seconds=[clip.seconds for clip in clips])
+    videos = {OURS: system.imagine(asked), PACED: system.imagine(paced)}
     for baseline in baselines:
-        videos[baseline.name] = baseline.imagine(contexts, prompts, None, None, num_frames, seed)
+        videos[baseline.name] = baseline.imagine(asked)
     if isinstance(system, Reconstructs):
         videos[CEILING] = system.reconstruct([clip.frames for clip in clips])
     return videos

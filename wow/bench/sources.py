@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from wow.bench.suite import OTHER_INSTRUCTION, Sample, Suite, SuiteProblem
-from wow.bench.system import Imaginer
+from wow.bench.system import Asked, Imaginer
 from wow.data.picture import read_picture
 from wow.data.video_file import probe_video, write_video
 from wow.types import Video, WowError
@@ -99,7 +99,7 @@ class ImaginedSource:
         model = _opened(self)
         seed = self.seed + zlib.crc32(sample.key.encode()) % 1_000_003
         first = read_picture(sample.first_frame)
-        (frames,) = model.imagine([first], [instruction], None, None, self.num_frames, seed)
+        (frames,) = model.imagine(Asked([first], [instruction], self.num_frames, seed))
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.mp4")
         write_video(part, Video(frames, _pace(sample, len(frames))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +15,23 @@ THUMBNAIL = 32
 """Side of the pictures by which first frames are compared [pixels]: enough to see where arm and objects are."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What videos are asked for: one for each first frame [H, W, 3], with the seeds `seed`, `seed` + 1, …
+
+    actions: for each, float32 [num_frames - 1, D] in the units of the data's embodiment card; None for `image2video`.
+    seconds: robot time between two frames [s]; None where the system is to choose its pace. A prompt is None only where
+    there are actions.
+    """
+
+    contexts: Sequence[UInt8]
+    prompts: Sequence[str | None]
+    num_frames: int
+    seed: int
+    actions: Sequence[Float32] | None = None
+    seconds: Sequence[float] | None = None
+
+
 @runtime_checkable
 class Imaginer(Protocol):
     """The system under test."""
@@ -23,21 +41,8 @@ class Imaginer(Protocol):
         """What it is, with its version or the hash of its weights: results of two names are never mixed."""
         ...
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
-        """One video uint8 [num_frames, H, W, 3] for each first frame [H, W, 3], starting with that frame.
-
-        actions: for each, float32 [num_frames - 1, D] in the units of the data's embodiment card; None for
-        `image2video`. seconds: robot time between two frames [s]; None where the system is to choose its pace. A
-        prompt is None only where there are actions. The same arguments give the same videos.
-        """
+    def imagine(self, asked: Asked) -> list[UInt8]:
+        """One video uint8 [num_frames, H, W, 3] for each first frame, starting with it; the same for the same."""
         ...
 
 
@@ -64,17 +69,9 @@ class RepeatFirstFrame:
 
     name = "first frame repeated"
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
+    def imagine(self, asked: Asked) -> list[UInt8]:
         """The first frame, `num_frames` times."""
-        return [np.repeat(context[None], num_frames, axis=0) for context in contexts]
+        return [np.repeat(context[None], asked.num_frames, axis=0) for context in asked.contexts]
 
 
 class NearestTrainingVideo:
@@ -102,18 +99,10 @@ class NearestTrainingVideo:
             on_done(done + 1, len(self._numbers))
         self._thumbnails = np.array(thumbnails)
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
+    def imagine(self, asked: Asked) -> list[UInt8]:
         """The training videos themselves, first frames included."""
-        asked = zip(contexts, prompts, strict=True)
-        return [self._nearest(context, prompt, num_frames).frames for context, prompt in asked]
+        pairs = zip(asked.contexts, asked.prompts, strict=True)
+        return [self._nearest(context, prompt, asked.num_frames).frames for context, prompt in pairs]
 
     def _nearest(self, context: UInt8, prompt: str | None, num_frames: int) -> Clip:
         among = np.flatnonzero(self._texts == prompt)

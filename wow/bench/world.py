@@ -16,7 +16,7 @@ from wow.bench.quality import QualityRecord, measure_quality
 from wow.bench.report import Provenance, machine, write_report
 from wow.bench.samples import Clip, EpisodeStore, batches, chosen, clips_of
 from wow.bench.strips import save_page, save_strips
-from wow.bench.system import HasSteps, Imaginer, NearestTrainingVideo, RepeatFirstFrame
+from wow.bench.system import Asked, HasSteps, Imaginer, NearestTrainingVideo, RepeatFirstFrame
 from wow.bench.tables import (
     StepsRecord,
     Table,
@@ -192,7 +192,7 @@ class WorldBench:
             began = time.perf_counter()
             # The same noise for every number of steps.
             seed, num_frames = self.config.seed + index, self.config.num_frames
-            videos = stepped.imagine(contexts, prompts, None, None, num_frames, seed)
+            videos = stepped.imagine(Asked(contexts, prompts, num_frames, seed))
             seconds = (time.perf_counter() - began) / len(clips)
             return [
                 StepsRecord(c.key, c.task, steps, seconds, **vars(score_video(video, c.frames, self.perceptual)))

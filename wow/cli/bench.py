@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.progress import Progress
 from wow.cli.sampling import Drawing
-from wow.types import Float32, UInt8, WowError
+from wow.types import UInt8, WowError
 
 if TYPE_CHECKING:
     from wow.assembly import MiniWorldModel, SamplingOptions
     from wow.bench.metrics import Perceptual
     from wow.bench.samples import Clip
+    from wow.bench.system import Asked
     from wow.bench.tables import Table
 
 
@@ -116,29 +117,21 @@ class ModelUnderTest:
     def name(self) -> str:
         return described(self.model.name, self.weights, self.options)
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
+    def imagine(self, asked: Asked) -> list[UInt8]:
         """One batch; the videos have the seeds `seed`, `seed` + 1, …"""
         from wow.assembly import Request
 
         requests = [
             Request(
                 context=context[None],
-                prompt=prompts[place],
-                actions=None if actions is None else actions[place],
-                seed=seed + place,
-                seconds=None if seconds is None else seconds[place],
+                prompt=asked.prompts[place],
+                actions=None if asked.actions is None else asked.actions[place],
+                seed=asked.seed + place,
+                seconds=None if asked.seconds is None else asked.seconds[place],
             )
-            for place, context in enumerate(contexts)
+            for place, context in enumerate(asked.contexts)
         ]
-        videos = self.model.imagine_all(requests, num_frames=num_frames, options=self.options)
+        videos = self.model.imagine_all(requests, num_frames=asked.num_frames, options=self.options)
         return [video.frames for video in videos]
 
     def reconstruct(self, videos: Sequence[UInt8]) -> list[UInt8]:

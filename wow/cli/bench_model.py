@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wow.cli.bench import ModelUnderTest, described
 from wow.cli.refine import SearchSettings, imaginer, searcher, team_of
-from wow.types import Float32, UInt8, WowError
+from wow.types import UInt8, WowError
 
 if TYPE_CHECKING:
     from wow.assembly import Agent, SamplingOptions
-    from wow.bench.system import Imaginer
+    from wow.bench.system import Asked, Imaginer
 
 FIRST_FRAME, NEAREST, TRUTH = "first-frame", "nearest", "truth"
 """What is no model: the first frame repeated, the nearest training video, the true videos of the suite."""
@@ -96,21 +95,13 @@ class RefinedModel:
         self._agent, self._options, self._search = agent, options, search
         team_of(agent, search.critic, search.refiner, imaginer(agent, 2, options, None))
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
+    def imagine(self, asked: Asked) -> list[UInt8]:
         """One search for each picture, with seeds that no other one has."""
-        draw = imaginer(self._agent, num_frames, self._options, None)
+        draw = imaginer(self._agent, asked.num_frames, self._options, None)
         found = []
-        for place, (context, prompt) in enumerate(zip(contexts, prompts, strict=True)):
+        for place, (context, prompt) in enumerate(zip(asked.contexts, asked.prompts, strict=True)):
             search = searcher(self._agent, self._search, draw, prompt or "")
-            found.append(search(context, seed + place).best.video.frames)
+            found.append(search(context, asked.seed + place).best.video.frames)
         return found
 
 
@@ -125,17 +116,9 @@ class SquareModel:
     def name(self) -> str:
         return self.tested.name
 
-    def imagine(
-        self,
-        contexts: Sequence[UInt8],
-        prompts: Sequence[str | None],
-        actions: Sequence[Float32] | None,
-        seconds: Sequence[float] | None,
-        num_frames: int,
-        seed: int,
-    ) -> list[UInt8]:
-        """One video for each picture, with the seeds `seed`, `seed` + 1, …"""
+    def imagine(self, asked: Asked) -> list[UInt8]:
+        """Of each picture as a square."""
         from wow.bench.align import resized
 
-        squares = [resized(context[None], (self.side, self.side))[0] for context in contexts]
-        return self.tested.imagine(squares, prompts, actions, seconds, num_frames, seed)
+        squares = [resized(context[None], (self.side, self.side))[0] for context in asked.contexts]
+        return self.tested.imagine(replace(asked, contexts=squares))

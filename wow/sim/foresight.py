@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.sim.experts import expert
 from wow.sim.job import RecordingOptions
-from wow.sim.metaworld import MetaWorld, expert
+from wow.sim.metaworld import MetaWorld
 from wow.sim.record import sawyer_card, transitions
 from wow.types import Actions, Video
 

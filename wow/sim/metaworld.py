@@ -17,7 +17,6 @@ import gymnasium
 import mujoco
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
-from metaworld.policies import ENV_POLICY_MAP
 from numpy.typing import NDArray
 
 from wow.sim.camera import SceneCamera, ViewPoint
@@ -33,9 +32,8 @@ CONTROL_RATE = 80.0
 METRES_PER_UNIT = 0.01
 """How far the arm's target moves in one control step at raw action 1 [m]."""
 
-# Meta-World types both tables by their abstract base classes, which take other arguments.
+# Meta-World types this table by its abstract base class, which takes other arguments.
 _ENVIRONMENTS: dict[str, Any] = dict(ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE)
-_EXPERTS: dict[str, Any] = dict(ENV_POLICY_MAP)
 
 Array = NDArray[np.float64]
 
@@ -246,11 +244,6 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
                 if pad in pads and self._segment_of_geom[other] in (3, 4):
                     touched.add(pad)
         return touched == pads
-
-
-def expert(task: str) -> Any:
-    """Meta-World's scripted expert for a task; `.get_action(state [39])` gives a raw action [4]."""
-    return _EXPERTS[f"{find_task(task).name}-v3"]()
 
 
 def _segments(model: Any) -> NDArray[np.int64]:

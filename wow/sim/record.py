@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.sim.experts import expert
 from wow.sim.job import Job, RecordingOptions
 from wow.sim.language import captions, find_task
-from wow.sim.metaworld import METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth, expert
+from wow.sim.metaworld import METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth
 from wow.types import Camera, Dimension, Embodiment, Episode, Video
 
 SOURCES = ("expert", "near_success", "random", "swapped")

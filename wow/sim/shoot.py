@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from wow.sim.altered import AlteredScene
 from wow.sim.briefs import Brief
 from wow.sim.changes import SceneCard
+from wow.sim.experts import expert
 from wow.sim.job import RecordingOptions
-from wow.sim.metaworld import SEGMENTS, MetaWorld, SceneTruth, expert
+from wow.sim.metaworld import SEGMENTS, MetaWorld, SceneTruth
 from wow.sim.phrasing import dense_prompt, key_steps
 from wow.sim.placing import placed
 from wow.sim.record import transitions
@@ -108,11 +108,11 @@ def _look(scene: AlteredScene) -> _Instant:
 
 def _filmed(brief: Brief, scene: AlteredScene, options: RecordingOptions) -> Shot | str:
     """The film, or the reason why it is none."""
-    experts: Mapping[str, object] = {task: expert(task) for task in brief.tasks}
+    experts = {task: expert(task) for task in brief.tasks}
     rows, raw, targets, stage = [_look(scene)], [], [scene.target], 0
     done: list[int] = []
     for step in range(LONGEST * len(brief.tasks)):
-        action = np.clip(np.asarray(experts[scene.stage_task].get_action(scene.state)), -1.0, 1.0)  # type: ignore[attr-defined]
+        action = np.clip(np.asarray(experts[scene.stage_task].get_action(scene.state)), -1.0, 1.0)
         raw.append(action)
         succeeds = scene.advance(action)["success"]
         if scene.stage > stage or (succeeds and len(done) < len(brief.tasks)):

@@ -1,0 +1,49 @@
+"""Our own experts do what Meta-World's do, without going back and forth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("metaworld")
+
+from metaworld.policies import ENV_POLICY_MAP
+
+from wow.sim.experts import Expert, expert
+from wow.sim.metaworld import MetaWorld
+
+
+def attempt(environment: MetaWorld, acting: Expert, seed: int) -> tuple[bool, int]:
+    """Whether an expert succeeds in 240 control steps, and how often the hand turns round meanwhile."""
+    environment.reset(seed=seed)
+    hands = [environment.state[:3].copy()]
+    for _ in range(240):
+        success = environment.advance(np.clip(acting.get_action(environment.state), -1.0, 1.0))["success"]
+        hands.append(environment.state[:3].copy())
+        if success:
+            break
+    moves = np.diff(np.array(hands)[::4], axis=0)
+    signs = [np.sign(axis[np.abs(axis) > 0.006]) for axis in moves.T]
+    return success, sum(int((np.diff(axis) != 0).sum()) for axis in signs)
+
+
+OWN = ["handle-pull", "handle-pull-side", "stick-pull", "push-back", "pick-out-of-hole", "peg-insert-side"]
+
+
+@pytest.mark.parametrize("task", OWN)
+def test_it_succeeds_and_turns_round_less_often(task: str) -> None:
+    environment = MetaWorld(task, cameras=())
+    own = [attempt(environment, expert(task), seed) for seed in range(4)]
+    theirs = [attempt(environment, ENV_POLICY_MAP[f"{task}-v3"](), seed) for seed in range(4)]
+    assert sum(success for success, _ in own) >= max(3, sum(success for success, _ in theirs))
+    assert sum(turns for _, turns in own) < 0.7 * sum(turns for _, turns in theirs)
+
+
+def test_two_experts_share_no_memory() -> None:
+    first, second = expert("stick-pull"), expert("stick-pull")
+    seen = np.zeros(39)
+    seen[6] = -0.1  # the hand is right above the stick
+    for _ in range(30):
+        first.get_action(seen)
+    fresh = expert("stick-pull")
+    assert np.array_equal(second.get_action(seen), fresh.get_action(seen))

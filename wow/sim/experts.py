@@ -1,0 +1,201 @@
+"""Who shows how a task is done: Meta-World's scripted experts, and our own where theirs wander.
+
+An imitator learns the mean of what it is shown. Meta-World's experts decide anew at every step what to do next; those
+for pulling handles, for the stick, the peg and some pucks go back and forth between two aims: the same height is passed
+several times, each time at another moment, and the mean of that does nothing. Ours remember what they have done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from metaworld.policies import ENV_POLICY_MAP
+from numpy.typing import NDArray
+
+from wow.sim.language import find_task
+
+Array = NDArray[np.float64]
+
+GAIN = 25.0
+"""Raw action for each metre between the hand and where it is to go; clipped to 1, as Meta-World's experts do."""
+CLOSE_BY = 0.02
+"""The hand is where it is to go when it is this close [m]."""
+
+OPEN, FIRM, HELD, SHUT = -1.0, 0.6, 0.7, 1.0
+"""Efforts of the gripper."""
+
+Aim = tuple[Array, float, bool]
+"""Where the hand is to be [3, m], the gripper's effort, and whether it has been reached."""
+Stage = Callable[[Array], Aim]
+"""An aim from the simulator's observation [39]."""
+
+
+class Expert(Protocol):
+    """Acts from the simulator's observation [39]. It may remember the episode: take a new one for each."""
+
+    def get_action(self, observation: Array) -> Any:
+        """The raw action [4]."""
+        ...
+
+
+class Staged:
+    """Goes from one stage to the next and never back."""
+
+    def __init__(self, *stages: Stage) -> None:
+        self._stages = list(stages)
+
+    def get_action(self, observation: Array) -> Array:
+        """The raw action [4]."""
+        place, effort, reached = self._stages[0](observation)
+        if reached and len(self._stages) > 1:
+            del self._stages[0]
+            place, effort, _ = self._stages[0](observation)
+        return np.append(np.clip(GAIN * (place - observation[:3]), -1.0, 1.0), effort)
+
+
+def handle_pull() -> Expert:
+    """Brings the closed fingers under the handle from the front and lifts it, slowly: it slips off otherwise."""
+
+    def before(seen: Array) -> Aim:
+        place = seen[4:7] + np.array([0.0, -0.09, 0.0])
+        return place, SHUT, _is_at(seen, place)
+
+    def under(seen: Array) -> Aim:
+        place = seen[4:7] + np.array([0.0, -0.04, 0.0])
+        return place, SHUT, _is_at(seen, place)
+
+    def lift(seen: Array) -> Aim:
+        return np.array([seen[4], seen[5] - 0.04, seen[2] + 0.012]), SHUT, False
+
+    return Staged(before, under, lift)
+
+
+def handle_pull_side() -> Expert:
+    """Takes hold of the handle from above and lifts it, never far ahead of it."""
+    low = np.array([0.0, 0.0, -0.02])
+
+    def above(seen: Array) -> Aim:
+        place = seen[4:7] + np.array([0.0, 0.0, 0.1])
+        return place, 0.0, bool(np.linalg.norm(seen[:2] - place[:2]) < CLOSE_BY)
+
+    def around(seen: Array) -> Aim:
+        return seen[4:7] + low, 0.0, bool(abs(seen[2] - seen[6] - low[2]) < CLOSE_BY)
+
+    def lift(seen: Array) -> Aim:
+        return seen[4:7] + np.array([0.0, 0.0, 0.05]), FIRM, False
+
+    return Staged(above, around, _after(12, lambda seen: (seen[4:7] + low, FIRM, False)), lift)
+
+
+def stick_pull() -> Expert:
+    """Takes the stick, puts its end through the thermos' handle and pulls it straight to the goal."""
+    grip = np.array([-0.015, 0.0, 0.03])
+
+    def above(seen: Array) -> Aim:
+        place = seen[4:7] + grip + np.array([0.0, 0.0, 0.1])
+        return place, OPEN, bool(np.linalg.norm(seen[:2] - place[:2]) < CLOSE_BY)
+
+    def around(seen: Array) -> Aim:
+        return seen[4:7] + grip, OPEN, bool(abs(seen[2] - seen[6] - grip[2]) < CLOSE_BY)
+
+    def raise_it(seen: Array) -> Aim:
+        off = np.array([0.0, seen[12] - seen[5], seen[13] - seen[6]])
+        return seen[:3] + off, HELD, bool(np.abs(off).max() < 0.015)
+
+    def insert(seen: Array) -> Aim:
+        off = np.array([1.0, seen[12] - seen[5], seen[13] - seen[6]])
+        return seen[:3] + off, HELD, bool(seen[11] - seen[4] < 0.09)
+
+    def pull(seen: Array) -> Aim:
+        to_go = seen[36:39] - seen[11:14]
+        return seen[:3] + np.array([to_go[0] / 2, to_go[1] / 2, -0.01]), HELD, False
+
+    return Staged(above, around, _after(10, lambda seen: (seen[:3].copy(), HELD, False)), raise_it, insert, pull)
+
+
+def push_back() -> Expert:
+    """Takes the puck and drags it to the goal. Meta-World's expert pushes it over on the way in half of the scenes."""
+
+    def drag(seen: Array) -> Aim:
+        to_go = seen[36:39] - seen[4:7]
+        return seen[:3] + np.array([to_go[0], to_go[1], 0.0]), 0.9, False
+
+    return Staged(*_grasp((0.0, 0.0, 0.035), 0.9), drag)
+
+
+def pick_out_of_hole() -> Expert:
+    """Takes the puck, lifts it out straight and carries it to the goal."""
+
+    def rise(seen: Array) -> Aim:
+        return np.array([seen[0], seen[1], seen[38]]), FIRM, bool(abs(seen[2] - seen[38]) < 0.03)
+
+    def carry(seen: Array) -> Aim:
+        return seen[:3] + seen[36:39] - seen[4:7], FIRM, False
+
+    return Staged(*_grasp((0.0, 0.0, 0.02), FIRM), rise, carry)
+
+
+def peg_insert_side() -> Expert:
+    """Takes the peg, lines it up with the hole and pushes it in."""
+    height, before = 0.16, 0.05
+
+    def line_up(seen: Array) -> Aim:
+        off = np.array([before - seen[0], seen[37] - seen[5], height - seen[6]])
+        return seen[:3] + off, SHUT, bool(np.abs(off[1:]).max() < 0.008)
+
+    def push_in(seen: Array) -> Aim:
+        return seen[:3] + np.array([-1.0, seen[37] - seen[5], height - seen[6]]), SHUT, False
+
+    return Staged(*_grasp((0.0, 0.0, 0.022), SHUT), line_up, push_in)
+
+
+def _grasp(grip: tuple[float, float, float], effort: float) -> tuple[Stage, Stage, Stage]:
+    """Above the first object, down to where it is held (`grip` from its position [m]), and shut the fingers."""
+    held = np.array(grip)
+
+    def above(seen: Array) -> Aim:
+        place = seen[4:7] + held + np.array([0.0, 0.0, 0.1])
+        return place, OPEN, bool(np.linalg.norm(seen[:2] - place[:2]) < 0.015)
+
+    def around(seen: Array) -> Aim:
+        return seen[4:7] + held, OPEN, bool(abs(seen[2] - seen[6] - held[2]) < 0.012)
+
+    return above, around, _after(10, lambda seen: (seen[4:7] + held, effort, False))
+
+
+def _is_at(seen: Array, place: Array) -> bool:
+    return bool(np.linalg.norm(seen[:3] - place) < CLOSE_BY)
+
+
+def _after(steps: int, stage: Stage) -> Stage:
+    """A stage that is over after so many control steps: fingers need time to close."""
+    left = steps
+
+    def counted(seen: Array) -> Aim:
+        nonlocal left
+        left -= 1
+        place, effort, _ = stage(seen)
+        return place, effort, left < 0
+
+    return counted
+
+
+# Meta-World types this table by its abstract base class.
+_THEIRS: dict[str, Any] = dict(ENV_POLICY_MAP)
+_OWN: dict[str, Callable[[], Expert]] = {
+    "handle-pull": handle_pull,
+    "handle-pull-side": handle_pull_side,
+    "stick-pull": stick_pull,
+    "push-back": push_back,
+    "pick-out-of-hole": pick_out_of_hole,
+    "peg-insert-side": peg_insert_side,
+}
+
+
+def expert(task: str) -> Expert:
+    """The expert for a task, new for each episode. Raises WowError for an unknown task (with the nearest names)."""
+    name = find_task(task).name
+    made: Expert = (_OWN.get(name) or _THEIRS[f"{name}-v3"])()
+    return made
