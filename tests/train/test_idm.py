@@ -208,6 +208,15 @@ def test_an_exported_run_says_the_same_as_the_run(toy_run: Path, source: Source,
     assert torch.equal(network.state_dict()["no_pace"], tensors["no_pace"])
 
 
+def test_what_no_run_is_named_for_comes_from_another_model(toy_run: Path, tmp_path: Path) -> None:
+    words = ["train", "export", "--from", "wow-mini", "--idm", str(toy_run), "--out", str(tmp_path / "model")]
+    assert main(words) == 0
+    assert weights.verify(tmp_path / "model") == []
+    own, theirs = (weights.read_manifest(folder).parts for folder in (tmp_path / "model", weights.shipped()))
+    assert own.keys() == theirs.keys()
+    assert {name for name in own if own[name].files != theirs[name].files} == {"idm"}
+
+
 def test_weights_of_another_model_are_no_start(objective: IdmObjective) -> None:
     with pytest.raises(WowError, match="none of the weights"):
         start_from(objective.network, {"somewhere.else": torch.zeros(3)})

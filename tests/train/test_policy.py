@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 import torch
 
 from wow.assembly import load_text
+from wow.cli.main import main
 from wow.imagine.guess import first_guess
 from wow.models.dit import Conditions
 from wow.models.policy import Policy, PolicyConfig, spatial_softmax
+from wow.train.checkpoint import load_average
 from wow.train.policy import PolicyObjective, PolicyRun, moved, prepare_policy
 from wow.train.recipes import POLICY_RECIPES
 from wow.train.store import Clips
@@ -114,6 +117,22 @@ def test_a_guess_fits_clips_of_any_length(paced: bool) -> None:
     assert half.shape == (2, 8, 3)
     # At a pace of its own a shorter clip sees less of the motion; at a free one it sees all of it in larger steps.
     assert torch.allclose(half, whole[:, :8] if paced else whole[:, 1::2], atol=1e-5)
+
+
+def test_training_begins_with_another_policy_in_the_scale_of_the_new_data(toy_data: Path, tmp_path: Path) -> None:
+    """Its first step is too small to move it: what it said in metres before, it still says."""
+    words = ["train", "policy", "--data", str(toy_data), "--recipe", "smoke", "--config.train.steps", "1"]
+    assert main([*words, "--out", str(tmp_path / "first")]) == 0
+    short = tmp_path / "short"
+    note = json.loads((tmp_path / "first" / "run.json").read_text())
+    scale = note["about"]["action_scale"]
+    note["about"]["action_scale"] = {**scale, "spread": [2.0 * spread for spread in scale["spread"]]}
+    (tmp_path / "first" / "run.json").write_text(json.dumps(note))
+    small = ["--config.train.learning-rate", "1e-9", "--from", str(tmp_path / "first")]
+    assert main([*words, *small, "--out", str(short)]) == 0
+    before, after = (load_average(run) for run in (tmp_path / "first", short))
+    assert torch.allclose(after["motion.bias"], 2.0 * before["motion.bias"], atol=1e-6)
+    assert torch.allclose(after["fine.weight"], before["fine.weight"], atol=1e-2)
 
 
 def test_shares_and_sizes_that_make_no_sense_are_refused() -> None:

@@ -137,13 +137,18 @@ class TrainWorld(OnLatents):
 class TrainPolicy(Train):
     """Train the policy: from a picture and an instruction straight to the motion, by imitation."""
 
+    start_from: StartFrom = ()
+    """Models that come with the package, checkpoints' folders or runs': training begins with their policy, of several
+    the later one wins."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = POLICY_RECIPES
     config: PolicyRun = field(default_factory=POLICY_RECIPES["mini"])
     """The recipe's fields."""
 
     def run(self) -> Summary:
         from wow import assembly
+        from wow.train.checkpoint import start_from
         from wow.train.distributed import device
+        from wow.train.export import as_checkpoint
         from wow.train.policy import prepare_policy
 
         clips = _clips(self)
@@ -155,6 +160,10 @@ class TrainPolicy(Train):
                 self.data[0] / ".cache",
                 lambda done, total: progress.update(done, f"of {total} texts"),
             )
+        for model in self.start_from:
+            # Its motions come in the scale of these data, whatever it was trained with.
+            policy = assembly.load_policy(as_checkpoint(assembly.checkpoint_folder(model)), objective.told.scale)
+            start_from(objective.network, policy.state_dict())
         return train_part(self, objective, self.config.train, "policy", objective.about())
 
 
@@ -213,6 +222,8 @@ class TrainIdm(Train):
 class Export(MakesFolder):
     """Write the averaged weights of training runs as a checkpoint that `wow imagine --model FOLDER` uses."""
 
+    start_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """A model that comes with the package, or a checkpoint's folder: what no run is named for is taken from it."""
     codec: Path | None = None
     """Folder of a codec run."""
     world: Path | None = None
@@ -228,8 +239,8 @@ class Export(MakesFolder):
         return (self.out / "manifest.json").exists()
 
     def run(self) -> Summary:
-        from wow import weights
-        from wow.train.export import export
+        from wow import assembly, weights
+        from wow.train.export import copy_parts, export
 
         named = (self.codec, self.world, self.idm, self.policy, self.critic)
         runs = [run for run in named if run is not None]
@@ -238,6 +249,8 @@ class Export(MakesFolder):
                 "nothing to export: name --codec RUN, --world RUN, --idm RUN, --policy RUN, --critic RUN or several of "
                 "them"
             )
+        if self.start_from is not None:
+            copy_parts(assembly.checkpoint_folder(self.start_from), self.out)
         for run in runs:
             export(run, self.out)
         return {"out": self.out, "hash": weights.checkpoint_hash(self.out)}

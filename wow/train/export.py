@@ -35,7 +35,7 @@ def export(run: Path, folder: Path) -> None:
     """
     note = _read_note(run)
     if not (folder / weights.MANIFEST).exists():
-        _copy_text_encoder(folder)
+        copy_parts(weights.shipped("wow-mini"), folder, "text")
     # Counts of batches seen are no weights, and what only served an auxiliary loss is not needed any more.
     tensors = {
         name.removeprefix("dit.").removeprefix("dit."): value
@@ -61,10 +61,14 @@ def _read_note(run: Path) -> dict[str, Any]:
     return note
 
 
-def _copy_text_encoder(folder: Path) -> None:
-    shipped = weights.shipped("wow-mini")
-    text = weights.read_manifest(shipped).parts["text"]
+def copy_parts(source: Path, folder: Path, *names: str) -> None:
+    """Puts parts of a checkpoint, all where none is named, into a checkpoint folder; what is there already stays."""
+    theirs = weights.read_manifest(source).parts
+    there = weights.read_manifest(folder) if (folder / weights.MANIFEST).exists() else None
+    own = {} if there is None else there.parts
+    new = {name: theirs[name] for name in names or theirs if name not in own}
     folder.mkdir(parents=True, exist_ok=True)
-    for file in text.files:
-        shutil.copyfile(shipped / file.name, folder / file.name)
-    weights.write_manifest(folder, weights.Manifest(folder.resolve().name, {"text": text}))
+    for file in (file for part in new.values() for file in part.files):
+        shutil.copyfile(source / file.name, folder / file.name)
+    name = folder.resolve().name if there is None else there.name
+    weights.write_manifest(folder, weights.Manifest(name, {**own, **new}))
