@@ -48,6 +48,13 @@ def data_collect() -> type[Command]:
     return Collect
 
 
+def data_paint() -> type[Command]:
+    """Paint recorded motions anew with a world model."""
+    from wow.cli.paint import Paint
+
+    return Paint
+
+
 def train_world() -> type[Command]:
     """Train a video world model."""
     from wow.cli.train import TrainWorld
@@ -290,6 +297,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "data info": data_info,
     "data show": data_show,
     "data collect": data_collect,
+    "data paint": data_paint,
     "data bench-loader": data_bench_loader,
     "train world": train_world,
     "train draft": train_draft,
