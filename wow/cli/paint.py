@@ -76,7 +76,7 @@ class Paint(MakesFolder, Seeded, Drawing):
 
 @dataclass(frozen=True)
 class Motion:
-    """Frames of a recorded episode. actions [T, D]: between the T+1 frames. hand [T+1, 3]: where the hand was sent to."""
+    """Frames of a recorded episode. actions [T, D]: between T+1 frames. hand [T+1, 3]: where the hand was sent to."""
 
     episode: Episode
     rows: NDArray[np.int64]
