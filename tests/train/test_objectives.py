@@ -126,6 +126,12 @@ def test_the_text_table_gives_back_what_the_encoder_says(tmp_path: Path) -> None
     expected, expected_mask = conditioner.encode([texts[3], texts[0]])
     assert torch.equal(mask, expected_mask.cpu())
     assert torch.allclose(tokens, expected.cpu(), atol=2e-3)
+    encoded: list[int] = []
+    more = encode_texts(conditioner, [*texts, "wave"], tmp_path, lambda done, total: encoded.append(total))
+    assert encoded == [1] and torch.equal(more.gather([texts[3], texts[0]])[0], tokens)
+    (tmp_path / "texts.npz").write_bytes(b"cut off")
+    again = encode_texts(conditioner, texts, tmp_path, lambda done, total: None)
+    assert torch.allclose(again.gather([texts[3], texts[0]])[0], tokens, atol=2e-3)
 
 
 def steps(run: WorldRun, codec: Codec, cache: Path, encoder: object = None) -> list[float]:

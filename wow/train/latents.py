@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,21 +82,38 @@ def encode_frames(codec: Codec, clips: Clips, cache: Path, on_done: OnDone) -> N
 
 
 def encode_texts(conditioner: TextConditioner, texts: Sequence[str], cache: Path, on_done: OnDone) -> TextTable:
-    """The token embeddings of all distinct texts; from `cache` when these texts were encoded before."""
-    distinct = sorted(set(texts), key=lambda text: (len(text), text))
-    stamp = hashlib.sha256("\n".join(distinct).encode()).hexdigest()[:16]
-    path = cache / f"texts-{stamp}.npz"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        tokens, lengths = [], []
-        for row in range(0, len(distinct), BATCH):
-            batch, mask = conditioner.encode(distinct[row : row + BATCH])
+    """The token embeddings of all these texts, and of those that were encoded before: `cache` keeps every one."""
+    path = cache / "texts.npz"
+    known = _read_table(path)
+    missing = sorted(set(texts) - known.index.keys(), key=lambda text: (len(text), text))
+    if missing:
+        tokens, lengths = [known.tokens] if known.index else [], [*np.diff(known.start)]
+        for row in range(0, len(missing), BATCH):
+            batch, mask = conditioner.encode(missing[row : row + BATCH])
             for one, kept in zip(batch, mask, strict=True):
                 tokens.append(one[kept].half().cpu().numpy())
                 lengths.append(int(kept.sum()))
-            on_done(min(row + BATCH, len(distinct)), len(distinct))
-        part = path.with_suffix(".part.npz")
-        np.savez(part, tokens=np.concatenate(tokens), start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-        shutil.move(part, path)
-    with np.load(path, allow_pickle=False) as found:
-        return TextTable({text: row for row, text in enumerate(distinct)}, found["tokens"], found["start"])
+            on_done(min(row + BATCH, len(missing)), len(missing))
+        start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        index = {text: row for row, text in enumerate([*known.index, *missing])}
+        known = TextTable(index, np.concatenate(tokens), start)
+        _write_table(path, known)
+    return known
+
+
+def _read_table(path: Path) -> TextTable:
+    """The table in a file; an empty one where there is none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            texts = json.loads(found["texts"].tobytes())
+            return TextTable({text: row for row, text in enumerate(texts)}, found["tokens"], found["start"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return TextTable({}, np.zeros((0, 0), np.float16), np.zeros(1, np.int64))
+
+
+def _write_table(path: Path, table: TextTable) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part.npz")
+    texts = np.frombuffer(json.dumps(list(table.index)).encode(), np.uint8)
+    np.savez(part, tokens=table.tokens, start=table.start, texts=texts)
+    part.replace(path)
