@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +55,7 @@ from wow.refine.learned import LearnedCritic as LearnedCritic
 from wow.refine.loop import Search as Search
 from wow.refine.loop import Team as Team
 from wow.refine.loop import refine as refine
+from wow.refine.motion import MotionCritic
 from wow.refine.page import write_page as write_page
 from wow.refine.phrases import Phrasebook, counted_places
 from wow.refine.rewriter import LlmRefiner
@@ -238,6 +240,7 @@ def load_text(folder: Path | None = None) -> TextConditioner:
 CRITICS: dict[str, Callable[[Agent], Critic]] = {
     "learned": lambda agent: load_critic(_home_of_critic(agent)),
     "checks": lambda agent: Checks(),
+    "motion": lambda agent: motion_critic(agent),
     "vlm": lambda agent: VlmCritic(endpoint_from_environment()),
     "local-vlm": lambda agent: VlmCritic(_local_vlm(), name="local-vlm", parallel=False, seconds=600.0),
 }
@@ -319,6 +322,24 @@ def _local_vlm() -> Speaker:
     from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
 
     return load_local_vlm(Path(folder))
+
+
+def motion_critic(agent: Agent) -> MotionCritic:
+    """The critic that holds what is read from a video against what the model's policy would do.
+
+    Raises WowError where the model has no policy or no inverse dynamics.
+    """
+    if agent.guesser is None or agent.inverse is None:
+        raise WowError(
+            f"{agent.name} has no policy or no inverse dynamics, which the motion critic needs: name another"
+        )
+
+    def read(video: Video) -> Actions:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of one clip is in the verdict
+            return agent.act(video, paced=False)
+
+    return MotionCritic(read, agent.imitate)
 
 
 def _home_of_critic(agent: Agent) -> Path:

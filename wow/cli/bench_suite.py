@@ -105,7 +105,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     """Videos of a search (SOPHIA) for each sample's video: imagine, judge, rewrite, again, and keep the best; 0 takes
     the first. With --num-planning-steps 1 all seeds move alike, and only the rewritten prompts differ."""
     critic: str = CRITICS_AT_HAND
-    """Who judges when refining, with commas: learned, checks, vlm (an endpoint), local-vlm."""
+    """Who judges when refining, with commas: learned, checks, motion, vlm (an endpoint), local-vlm."""
     refiner: str = "grammar"
     """Who rewrites the prompt when refining: grammar (built in), or llm (an endpoint)."""
     candidates: int = 1

@@ -36,7 +36,7 @@ class Refining(Command):
     """Who judges and rewrites, and what may be spent."""
 
     critic: str = CRITICS_AT_HAND
-    """Who judges, with commas: learned, checks, vlm (an endpoint), local-vlm."""
+    """Who judges, with commas: learned, checks, motion, vlm (an endpoint), local-vlm."""
     refiner: str = "grammar"
     """Who rewrites the prompt: grammar (built in), or llm (an endpoint)."""
     candidates: int = 2
