@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from wow import weights
 from wow.act.calibration import calibration_from_json
@@ -31,6 +32,7 @@ from wow.act.reading import Layout
 from wow.data.embodiment import embodiment_from_json
 from wow.imagine.actions import ActionScale
 from wow.imagine.contract import demand
+from wow.imagine.correct import Read
 from wow.imagine.mini import MiniWorldModel as MiniWorldModel
 from wow.imagine.mini import Request as Request
 from wow.imagine.sampler import SamplingOptions as SamplingOptions
@@ -86,6 +88,25 @@ class Agent(MiniWorldModel):
     @property
     def capabilities(self) -> frozenset[str]:
         return super().capabilities | ({"inverse_dynamics"} if self.inverse else set())
+
+    def motion_reader(self) -> Read | None:
+        if self.inverse is None:
+            return None
+
+        def read(clips: UInt8) -> Tensor:
+            return torch.stack([self._motion_in(clip) for clip in clips]).to(self.device)
+
+        return read
+
+    def _motion_in(self, clip: UInt8) -> Tensor:
+        """The normalised motion that is read from a clip [T, H, W, 3]; NaN where nothing can be read."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what they say of one clip is that it deserves little trust
+                actions = self.act(Video(clip, 1.0), paced=False)
+        except WowError:
+            return torch.full((len(clip) - 1, len(self.embodiment.action)), torch.nan)
+        return torch.from_numpy(self.scale.motion(actions.values))
 
     def act(
         self,

@@ -102,6 +102,7 @@ class BenchWorld(Drawing, MakesFolder, Seeded):
         words = ["imagine", str(picture), clip.prompt, "--model", self.model, "--out", "{out}"]
         words += ["--num-frames", str(self.num_frames), "--num-inference-steps", str(self.num_inference_steps)]
         words += ["--num-planning-steps", str(self.num_planning_steps), "--guidance-scale", str(self.guidance_scale)]
+        words += ["--corrections", str(self.corrections)]
         return [sys.executable, "-m", "wow.cli.main", *words]
 
 
@@ -146,7 +147,7 @@ class ModelUnderTest:
 def described(model: str, weights: str, options: SamplingOptions) -> str:
     """What is measured, in words: results of two of these are never mixed."""
     steps = f"{options.num_planning_steps} + {options.num_inference_steps} steps"
-    return f"{model} {weights}, {steps}, guidance {options.guidance_scale:g}"
+    return f"{model} {weights}, {steps}, {options.corrections} corrections, guidance {options.guidance_scale:g}"
 
 
 def held_out_wordings() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -164,13 +164,14 @@ def policy_planner(agent: Agent, settings: EpisodeSettings, instruction: str, se
     from wow.assembly import PolicyPlanner
 
     options, frames, fps = settings.options(), settings.num_frames, settings.fps
+    quick = replace(options, corrections=0)  # nobody acts on this video
 
     def plan(picture: UInt8, seed: int) -> Actions:
         return agent.policy(picture, instruction, num_frames=frames, seed=seed, options=options, fps=fps)
 
     def paint(picture: UInt8, actions: Actions, seed: int) -> Video:
         return agent.imagine(
-            picture, instruction, actions=actions, num_frames=frames, seed=seed, options=options, fps=fps
+            picture, instruction, actions=actions, num_frames=frames, seed=seed, options=quick, fps=fps
         )
 
     return PolicyPlanner(plan, paint, seed)

@@ -43,6 +43,8 @@ class Paint(MakesFolder, Seeded, Drawing):
     """A model that comes with the package, or the folder of one."""
     clips: int = 1000
     """How many; episodes take turns."""
+    corrections: int = 0
+    """How often a clip is painted anew, its motion moved by what is read from it less than was meant."""
 
     def continues(self) -> bool:
         return (self.out / "meta").is_dir()

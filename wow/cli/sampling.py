@@ -23,6 +23,8 @@ class Drawing:
     """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one."""
     guidance_scale: float = 1.0
     """How much the instruction is exaggerated, in plans of two steps and more; 1 is not at all."""
+    corrections: int = 2
+    """How often a clip is painted anew, its motion moved by what is read from it less than was meant."""
 
     def options(self) -> SamplingOptions:
         """The sampler's part of it. Raises WowError for numbers that cannot work."""
@@ -31,9 +33,13 @@ class Drawing:
         for name in ("num_inference_steps", "num_planning_steps"):
             if not 1 <= getattr(self, name) <= 1000:
                 raise WowError(f"--{name.replace('_', '-')} is 1 to 1000, not {getattr(self, name)}")
+        if not 0 <= self.corrections <= 100:
+            raise WowError(f"--corrections is 0 to 100, not {self.corrections}: 2 is the default, 0 paints once")
         if not 0 <= self.guidance_scale <= 50:
             raise WowError(f"--guidance-scale is 0 to 50, not {self.guidance_scale:g}: 1 is the default")
-        return SamplingOptions(self.num_inference_steps, self.num_planning_steps, self.guidance_scale)
+        return SamplingOptions(
+            self.num_inference_steps, self.num_planning_steps, self.guidance_scale, corrections=self.corrections
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from wow.imagine.actions import ActionScale
 from wow.imagine.contract import OnStep, demand
+from wow.imagine.correct import Read, paint_until_shown
 from wow.imagine.guess import first_guess
 from wow.imagine.sampler import SamplingOptions, sample, sample_motion
 from wow.models.codec import Codec
@@ -108,13 +110,27 @@ class MiniWorldModel:
             latent = torch.stack([self.codec.encode(clip) for clip in pictures])
             noise, conditions = self._prepare(requests, num_frames, latent.shape[2:])
             first = options.num_planning_steps if any(request.actions is None for request in requests) else 0
-            total = first + options.num_inference_steps
+            read = self.motion_reader()
+            corrections = 0 if read is None else options.corrections
+            total = first + (1 + corrections) * options.num_inference_steps
             if first:
                 conditions = self._plan(pictures, latent, conditions, options, lambda done, _: on_step(done, total))
-            drawn = sample(self.dit, noise, latent, conditions, options, lambda done, _: on_step(first + done, total))
-            painted = self.codec.decode(drawn, pictures[:, 0])
-        frames = ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy()
+            steps = count(first + 1)
+
+            def paint(motion: Tensor) -> UInt8:
+                shown = replace(conditions, motion=motion)
+                drawn = sample(self.dit, noise, latent, shown, options, lambda *_: on_step(next(steps), total))
+                painted = self.codec.decode(drawn, pictures[:, 0])
+                clips: UInt8 = _uint8(painted).permute(0, 1, 3, 4, 2).cpu().numpy()
+                return clips
+
+            summed = torch.tensor(self.scale.summed, device=self.device)
+            frames = paint_until_shown(paint, read, conditions.motion, summed, corrections)
         return [self._video(clip, request) for clip, request in zip(frames, requests, strict=True)]
+
+    def motion_reader(self) -> Read | None:
+        """Who reads motions from clips, so that they can be corrected; nobody, where there are no inverse dynamics."""
+        return None
 
     def policy(
         self,
@@ -160,7 +176,7 @@ class MiniWorldModel:
         with torch.no_grad():
             pictures = self._tensor(frames)
             painted = self.codec.decode(self.codec.encode(pictures)[None], pictures[:1])[0]
-        result: UInt8 = ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        result: UInt8 = _uint8(painted).permute(0, 2, 3, 1).cpu().numpy()
         return result
 
     # ---- inside ----
@@ -257,6 +273,11 @@ class MiniWorldModel:
             has_seconds=torch.tensor([request.seconds is not None for request in requests]),
         )
         return noise.to(self.device), conditions.map(lambda value: value.to(self.device))
+
+
+def _uint8(pictures: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as bytes."""
+    return ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def _frames(context: Video | Image.Image | UInt8) -> UInt8:

@@ -33,17 +33,20 @@ class SamplingOptions:
 
     One planning step gives the mean of all motions that may follow, whatever the seed; more draw one of them.
     guidance_scale: how strongly the text steers the motion; 1 switches guidance off, and a guess that is taken as it is
-    knows none. shift: how much the steps crowd near the noise.
+    knows none. shift: how much the steps crowd near the noise. corrections: how often a clip is painted anew, its
+    motion moved by what is read from it less than was meant; a model without inverse dynamics paints once.
     """
 
     num_inference_steps: int = 2
     num_planning_steps: int = 1
     guidance_scale: float = 1.0
     shift: float = 2.0
+    corrections: int = 2
 
     def __post_init__(self) -> None:
         steps = (self.num_inference_steps, self.num_planning_steps)
-        if not all(1 <= count <= 1000 for count in steps) or self.guidance_scale < 0 or self.shift <= 0:
+        amounts = (self.guidance_scale, self.corrections)
+        if not all(1 <= count <= 1000 for count in steps) or min(amounts) < 0 or self.shift <= 0:
             raise ValueError(f"impossible sampling options {self}")
 
 
