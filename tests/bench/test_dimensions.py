@@ -21,6 +21,7 @@ from wow.bench.dimensions.fvd import frechet_distance
 from wow.bench.dimensions.regional import consistency
 from wow.bench.dimensions.registry import METRICS, chosen_metrics, measure
 from wow.bench.dimensions.sensitivity import sensitivity
+from wow.bench.dimensions.trajectories import path_of
 from wow.bench.suite import Meta, Sample
 from wow.bench.tracking import camera_path, centre_path, follow
 from wow.types import Float32, UInt8, Video, WowError
@@ -136,6 +137,21 @@ def test_a_camera_that_pans_is_seen_to_pan() -> None:
     path = camera_path(frames)
     assert path[-1] == pytest.approx([5 * 2 / 64, 0.0], abs=0.01)
     assert camera_path(np.repeat(frames[:1], 4, axis=0)) == pytest.approx(np.zeros((4, 2)), abs=1e-6)
+
+
+def test_what_stands_still_under_a_camera_that_pans_has_a_path_that_stands_still() -> None:
+    """A crop that goes over a picture: the picture's parts move in it, and not in the world."""
+    noise = np.random.default_rng(1).integers(0, 120, (16, 28, 3), dtype=np.uint8)
+    wide = noise.repeat(6, axis=0).repeat(6, axis=1)
+    wide[26:36, 40:50] = (250, 200, 40)
+    frames = np.stack([wide[:64, 3 * index : 3 * index + 64] for index in range(7)])
+    regions = np.zeros((64, 64), np.uint8)
+    regions[26:36, 40:50] = 1
+    case = c.Case(SAMPLE, frames, 8.0, frames, regions)
+    seen = case.path(c.VIDEO, "robot")
+    assert seen[0, 0] - seen[-1, 0] == pytest.approx(6 * 3 / 64, abs=0.015), "in the picture it goes left"
+    assert np.abs(np.diff(path_of(case, c.VIDEO, "robot"), axis=0)).max() < 0.01
+    assert np.ptp(path_of(case, c.VIDEO, "robot"), axis=0).max() < 0.02
 
 
 def test_regional_consistency_by_hand() -> None:
