@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from wow import weights
+from wow import judges, weights
 from wow.act.calibration import calibration_from_json
 from wow.act.inverse import InverseDynamics as InverseDynamics
 from wow.act.inverse import Mask as Mask
@@ -36,6 +34,14 @@ from wow.imagine.correct import Read
 from wow.imagine.mini import MiniWorldModel as MiniWorldModel
 from wow.imagine.mini import Request as Request
 from wow.imagine.sampler import SamplingOptions as SamplingOptions
+from wow.judges import REFINERS as REFINERS
+from wow.judges import answer as answer
+from wow.judges import endpoint_from_environment as endpoint_from_environment
+from wow.judges import ensemble as ensemble
+from wow.judges import grammar_refiner as grammar_refiner
+from wow.judges import motion_critic as motion_critic
+from wow.judges import named as named
+from wow.judges import speaker as speaker
 from wow.models.codec import Codec, CodecConfig
 from wow.models.critic import CriticConfig, CriticNetwork
 from wow.models.dit import DiT, DiTConfig
@@ -44,35 +50,24 @@ from wow.models.judge import Judge as Judge
 from wow.models.judge import calibration_from_json as judge_calibration
 from wow.models.policy import Policy, PolicyConfig
 from wow.models.text import TextConditioner, TextEncoder, TextEncoderConfig
-from wow.refine.checks import Checks as Checks
 from wow.refine.contract import Attempt as Attempt
 from wow.refine.contract import Critic as Critic
 from wow.refine.contract import Refiner as Refiner
 from wow.refine.contract import Round as Round
-from wow.refine.endpoint import endpoint_from_environment as endpoint_from_environment
-from wow.refine.ensemble import Ensemble
 from wow.refine.grammar import GrammarRefiner as GrammarRefiner
-from wow.refine.interview import Question, Speaker, ask
 from wow.refine.learned import LearnedCritic as LearnedCritic
 from wow.refine.loop import Search as Search
 from wow.refine.loop import Team as Team
 from wow.refine.loop import refine as refine
-from wow.refine.motion import MotionCritic
 from wow.refine.page import write_page as write_page
-from wow.refine.phrases import Phrasebook, counted_places
-from wow.refine.rewriter import LlmRefiner
 from wow.refine.rules import Budget as Budget
 from wow.refine.rules import Rules as Rules
 from wow.refine.rules import attempts_of as attempts_of
 from wow.refine.trace import Trace as Trace
-from wow.refine.vlm import VlmCritic
-from wow.sim import language
 from wow.types import Actions, Embodiment, Float32, UInt8, Video, WowError
 
 if TYPE_CHECKING:
     from wow.foundation.pipeline import FoundationWorldModel
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -260,107 +255,9 @@ def load_text(folder: Path | None = None) -> TextConditioner:
 
 CRITICS: dict[str, Callable[[Agent], Critic]] = {
     "learned": lambda agent: load_critic(_home_of_critic(agent)),
-    "checks": lambda agent: Checks(),
-    "motion": lambda agent: motion_critic(agent),
-    "vlm": lambda agent: VlmCritic(endpoint_from_environment()),
-    "local-vlm": lambda agent: VlmCritic(_local_vlm(), name="local-vlm", parallel=False, seconds=600.0),
+    **judges.CRITICS,
 }
-"""The critics at hand by the names that `--critic` takes. Each is handed the model, made only when it is asked for, and
-raises WowError where what it needs (weights, an endpoint) is missing."""
-
-REFINERS: dict[str, Callable[[Agent], Refiner]] = {
-    "grammar": lambda agent: grammar_refiner(),
-    "llm": lambda agent: LlmRefiner(endpoint_from_environment(), agent.embodiment),
-}
-"""The refiners at hand by the names that `--refiner` takes, as `CRITICS`."""
-
-WEIGHTS: Mapping[str, float] = {}
-"""How much each critic's log-odds count; without an entry an equal share. See `wow.refine.ensemble.calibrated`."""
-
-
-def named(words: str, table: Mapping[str, Made], kind: str) -> list[Made]:
-    """The entries of "learned,checks" in a table. Raises WowError for a name that it lacks, listing those it has."""
-    chosen = dict.fromkeys(word.strip() for word in words.split(","))
-    for name in chosen:
-        if name not in table:
-            there_are = ", ".join(sorted(table)) or "none in this installation"
-            raise WowError(f"there is no {kind} {name!r}; there are {there_are}: choose with --{kind}")
-    return [table[name] for name in chosen]
-
-
-def ensemble(critics: Sequence[Critic]) -> Ensemble:
-    """Makes one decision of what these critics say."""
-    return Ensemble({critic.name: WEIGHTS.get(critic.name, 1.0 / len(critics)) for critic in critics})
-
-
-def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:
-    """The built-in refiner, in the words that the simulator's captions are made of. known: details of the scene."""
-    book = Phrasebook(
-        tasks=tuple(language.TASKS.values()),
-        stories=language.STORIES,
-        robots=language.ROBOTS,
-        longest=language.MAX_DENSE_WORDS,
-        longest_story=language.MAX_STORY_WORDS,
-        places=counted_places(),
-    )
-    return GrammarRefiner(book, known or {})
-
-
-def speaker(name: str, varied: bool = False) -> Speaker:
-    """The model that a judge is: "endpoint", which the environment names, or the folder of a local one.
-
-    varied: whether its answers are to differ when it is asked again, where it can do that.
-    """
-    if name != "endpoint":
-        from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
-
-        return load_local_vlm(Path(name))
-    endpoint = endpoint_from_environment()
-    return replace(endpoint, temperature=0.7) if varied else endpoint
-
-
-def answer(
-    asked: Speaker,
-    system: str,
-    text: str,
-    pictures: Sequence[UInt8],
-    schema: Mapping[str, object],
-    seconds: float = 600.0,
-) -> dict[str, object]:
-    """The JSON object that a model answers with, asked again where it is none. Raises WowError where none comes."""
-    question = Question(system, text, schema, pictures, max_tokens=800)
-    return ask(asked, question, dict, time.monotonic() + seconds)[0]
-
-
-def _local_vlm() -> Speaker:
-    """The vision-language model in the folder that WOW_LOCAL_VLM names."""
-    folder = os.environ.get("WOW_LOCAL_VLM", "")
-    if not folder:
-        raise WowError(
-            "there is no local model to ask: set WOW_LOCAL_VLM to the folder of a Qwen2.5-VL or Qwen3-VL, or judge "
-            "without it: --critic checks"
-        )
-    from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
-
-    return load_local_vlm(Path(folder))
-
-
-def motion_critic(agent: Agent) -> MotionCritic:
-    """The critic that holds what is read from a video against what the model's policy would do.
-
-    Raises WowError where the model has no policy or no inverse dynamics.
-    """
-    if agent.guesser is None or agent.inverse is None:
-        raise WowError(
-            f"{agent.name} has no policy or no inverse dynamics, which the motion critic needs: name another"
-        )
-
-    def read(video: Video) -> Actions:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say of one clip is in the verdict
-            return agent.act(video, paced=False)
-
-    return MotionCritic(read, agent.imitate)
+"""The critics at hand by the names that `--critic` takes; see `wow.judges.CRITICS`."""
 
 
 def _home_of_critic(agent: Agent) -> Path:

@@ -1,0 +1,148 @@
+"""Who judges and who rewrites, by the names of the command line: the parts of `refine`, wired for a model."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from wow.refine.checks import Checks
+from wow.refine.contract import Critic, Refiner
+from wow.refine.endpoint import endpoint_from_environment as endpoint_from_environment
+from wow.refine.ensemble import Ensemble
+from wow.refine.grammar import GrammarRefiner
+from wow.refine.interview import Question, Speaker, ask
+from wow.refine.motion import MotionCritic
+from wow.refine.phrases import Phrasebook, counted_places
+from wow.refine.rewriter import LlmRefiner
+from wow.refine.vlm import VlmCritic
+from wow.sim import language
+from wow.types import Actions, Embodiment, UInt8, Video, WowError
+
+Made = TypeVar("Made")
+
+
+class Model(Protocol):
+    """What judges and rewriters use of a world model. guesser, inverse: None where it has no such part."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def embodiment(self) -> Embodiment: ...
+    @property
+    def guesser(self) -> object | None: ...
+    @property
+    def inverse(self) -> object | None: ...
+    def act(self, video: Video, *, paced: bool = True) -> Actions:
+        """The actions that lead through a video."""
+
+    def imitate(self, picture: UInt8, prompt: str, *, fps: float | None = None) -> Actions:
+        """What its policy does from a picture on."""
+
+
+CRITICS: dict[str, Callable[[Model], Critic]] = {
+    "checks": lambda agent: Checks(),
+    "motion": lambda agent: motion_critic(agent),
+    "vlm": lambda agent: VlmCritic(endpoint_from_environment()),
+    "local-vlm": lambda agent: VlmCritic(_local_vlm(), name="local-vlm", parallel=False, seconds=600.0),
+}
+"""The critics at hand by the names that `--critic` takes. Each is handed the model, made only when it is asked for, and
+raises WowError where what it needs (weights, an endpoint) is missing."""
+
+REFINERS: dict[str, Callable[[Model], Refiner]] = {
+    "grammar": lambda agent: grammar_refiner(),
+    "llm": lambda agent: LlmRefiner(endpoint_from_environment(), agent.embodiment),
+}
+"""The refiners at hand by the names that `--refiner` takes, as `CRITICS`."""
+
+WEIGHTS: Mapping[str, float] = {}
+"""How much each critic's log-odds count; without an entry an equal share. See `wow.refine.ensemble.calibrated`."""
+
+
+def named(words: str, table: Mapping[str, Made], kind: str) -> list[Made]:
+    """The entries of "learned,checks" in a table. Raises WowError for a name that it lacks, listing those it has."""
+    chosen = dict.fromkeys(word.strip() for word in words.split(","))
+    for name in chosen:
+        if name not in table:
+            there_are = ", ".join(sorted(table)) or "none in this installation"
+            raise WowError(f"there is no {kind} {name!r}; there are {there_are}: choose with --{kind}")
+    return [table[name] for name in chosen]
+
+
+def ensemble(critics: Sequence[Critic]) -> Ensemble:
+    """Makes one decision of what these critics say."""
+    return Ensemble({critic.name: WEIGHTS.get(critic.name, 1.0 / len(critics)) for critic in critics})
+
+
+def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:
+    """The built-in refiner, in the words that the simulator's captions are made of. known: details of the scene."""
+    book = Phrasebook(
+        tasks=tuple(language.TASKS.values()),
+        stories=language.STORIES,
+        robots=language.ROBOTS,
+        longest=language.MAX_DENSE_WORDS,
+        longest_story=language.MAX_STORY_WORDS,
+        places=counted_places(),
+    )
+    return GrammarRefiner(book, known or {})
+
+
+def speaker(name: str, varied: bool = False) -> Speaker:
+    """The model that a judge is: "endpoint", which the environment names, or the folder of a local one.
+
+    varied: whether its answers are to differ when it is asked again, where it can do that.
+    """
+    if name != "endpoint":
+        from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
+
+        return load_local_vlm(Path(name))
+    endpoint = endpoint_from_environment()
+    return replace(endpoint, temperature=0.7) if varied else endpoint
+
+
+def answer(
+    asked: Speaker,
+    system: str,
+    text: str,
+    pictures: Sequence[UInt8],
+    schema: Mapping[str, object],
+    seconds: float = 600.0,
+) -> dict[str, object]:
+    """The JSON object that a model answers with, asked again where it is none. Raises WowError where none comes."""
+    question = Question(system, text, schema, pictures, max_tokens=800)
+    return ask(asked, question, dict, time.monotonic() + seconds)[0]
+
+
+def _local_vlm() -> Speaker:
+    """The vision-language model in the folder that WOW_LOCAL_VLM names."""
+    folder = os.environ.get("WOW_LOCAL_VLM", "")
+    if not folder:
+        raise WowError(
+            "there is no local model to ask: set WOW_LOCAL_VLM to the folder of a Qwen2.5-VL or Qwen3-VL, or judge "
+            "without it: --critic checks"
+        )
+    from wow.foundation.local_vlm import load_local_vlm  # transformers takes seconds to import
+
+    return load_local_vlm(Path(folder))
+
+
+def motion_critic(agent: Model) -> MotionCritic:
+    """The critic that holds what is read from a video against what the model's policy would do.
+
+    Raises WowError where the model has no policy or no inverse dynamics.
+    """
+    if agent.guesser is None or agent.inverse is None:
+        raise WowError(
+            f"{agent.name} has no policy or no inverse dynamics, which the motion critic needs: name another"
+        )
+
+    def read(video: Video) -> Actions:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of one clip is in the verdict
+            return agent.act(video, paced=False)
+
+    return MotionCritic(read, agent.imitate)
