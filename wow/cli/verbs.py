@@ -181,6 +181,13 @@ def bench_correlate() -> type[Command]:
     return BenchCorrelate
 
 
+def bench_losses() -> type[Command]:
+    """Tell which stage, from the controller to imagination, loses the episodes that fail."""
+    from wow.cli.bench_losses import BenchLosses
+
+    return BenchLosses
+
+
 def bench_study() -> type[Command]:
     """Write a page on which people rate videos and guess which are real."""
     from wow.cli.bench_study import BenchStudy
@@ -322,6 +329,7 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "bench leaderboard": bench_leaderboard,
     "bench audit": bench_audit,
     "bench correlate": bench_correlate,
+    "bench losses": bench_losses,
     "bench study": bench_study,
     "bench study-score": bench_study_score,
     "bench refine": bench_refine,
