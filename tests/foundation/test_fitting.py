@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 from wow.foundation.cards import CARDS
 from wow.foundation.fitting import clip_size, fit_frames
 from wow.types import WowError
 
-WOW_WAN, WAN, WAN_2_2, COSMOS = (
-    CARDS[name] for name in ("wow-1-wan-14b-2m", "wan2.1-i2v-14b-480p", "wan2.2-ti2v-5b", "cosmos-predict2-2b")
-)
+WOW_WAN, WAN, WAN_2_2 = (CARDS[name] for name in ("wow-1-wan-14b-2m", "wan2.1-i2v-14b-480p", "wan2.2-ti2v-5b"))
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -39,14 +39,31 @@ def test_a_picture_that_fits_is_left_alone() -> None:
     assert fitted is picture and said == ""
 
 
-def test_wow_squashes_and_keeps_the_edges() -> None:
-    fitted, said = fit_frames(WOW_WAN, ramp(600, 600), (480, 832))
+SQUASHED = ["wow-1-wan-14b-600k", "wow-1-wan-14b-2m", "wow-1-wan-1.3b-2m", "wow-1-dit-7b-600k", "cosmos-predict1-7b"]
+CUT = ["wow-1-dit-2b-600k", "cosmos-predict2-2b", "cosmos-predict2.5-2b"]
+
+
+@pytest.mark.parametrize("name", SQUASHED)
+def test_wow_and_cosmos_1_squash_and_keep_the_edges(name: str) -> None:
+    card = CARDS[name]
+    fitted, said = fit_frames(card, ramp(600, 600), clip_size(card, (600, 600)))
     assert fitted[0, :, 0, 1].max() < 3 and fitted[0, :, -1, 1].min() > 252 and "stretches" in said
+    assert fitted[0, 0, :, 0].max() < 3 and fitted[0, -1, :, 0].min() > 252
 
 
-def test_cosmos_cuts_and_keeps_the_aspect() -> None:
+def test_squashing_is_bicubic_with_antialiasing_as_cosmos_1_does_it() -> None:
+    """Its authors scale in floating point, with torch; the two agree to the rounding of a byte."""
+    picture = np.random.default_rng(0).integers(0, 255, (1, 90, 160, 3), dtype=np.uint8)
+    fitted, _ = fit_frames(CARDS["cosmos-predict1-7b"], picture, (32, 64))
+    pixels = torch.from_numpy(picture).permute(0, 3, 1, 2).double()
+    theirs = F.interpolate(pixels, size=(32, 64), mode="bicubic", antialias=True).clamp(0, 255)
+    assert np.abs(fitted[0] - theirs[0].permute(1, 2, 0).numpy()).max() <= 1.5
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_later_cosmos_cuts_and_keeps_the_aspect(name: str) -> None:
     """704x1280 of 1000x1000: the whole width is seen, and 704 / 1280 of the height."""
-    fitted, said = fit_frames(COSMOS, ramp(1000, 1000), (704, 1280))
+    fitted, said = fit_frames(CARDS[name], ramp(1000, 1000), (704, 1280))
     red, green = fitted[0, :, 640, 0].astype(float), fitted[0, 352, :, 1].astype(float)
     assert green[0] < 2 and green[-1] > 252
     assert red[0] == pytest.approx(255 * (1 - 704 / 1280) / 2, abs=2)

@@ -177,7 +177,7 @@ _WOW_7B = Card(
     multiple=16,
     frames=Frames(default=121, step=8, most=121),
     fps=24,
-    fit="cover",
+    fit="squash",
     num_words=512,
     sampler=Sampler("edm-euler", 35, 7.0, guidance="conditional", sigmas=(80.0, 0.0002)),
     parts=(
@@ -248,7 +248,7 @@ _COSMOS_2_5_CARD = Card(
     multiple=16,
     frames=Frames(default=93, step=4, most=93),
     fps=16,
-    fit="squash",
+    fit="cover",
     num_words=512,
     sampler=Sampler("flow-unipc", 36, 7.0, guidance="conditional", sigmas=(200.0, 0.01)),
     parts=(
