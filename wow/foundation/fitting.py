@@ -100,7 +100,7 @@ def _squash(frame: UInt8, size: Size) -> UInt8:
 
 
 def _cover(frame: UInt8, size: Size) -> UInt8:
-    """Scaled to cover, bilinear with antialiasing, the middle of it, brightness rounded down: as Cosmos-Predict2 and 2.5."""
+    """Scaled to cover, bilinear with antialiasing, the middle of it, rounded down: as Cosmos-Predict2 and 2.5."""
     height, width = frame.shape[:2]
     scale = max(size[0] / height, size[1] / width)
     large = math.ceil(scale * height), math.ceil(scale * width)
