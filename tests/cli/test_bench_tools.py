@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from tests.bench.suites import crossing, make_suite, write_film
+from wow.bench.dimensions import contract as c
 from wow.bench.dimensions.contract import NotMeasurable
+from wow.bench.dimensions.registry import METRICS, measure
 from wow.bench.suite import TRAJECTORY, Sample, open_suite
 from wow.cli.bench_build import film_one
 from wow.cli.bench_tools import SceneExecutor, in_another_order
@@ -21,7 +23,7 @@ from wow.cli.main import main
 from wow.sim.briefs import brief
 from wow.sim.job import RecordingOptions
 from wow.sim.record import sawyer_card
-from wow.types import Actions, Video
+from wow.types import Actions, Video, WowError
 
 OPTIONS = RecordingOptions(size=32)
 
@@ -66,6 +68,32 @@ def test_a_sample_without_a_scene_is_not_measurable(tmp_path: Path) -> None:
     (sample,) = open_suite(make_suite(tmp_path, count=1)).samples
     with pytest.raises(NotMeasurable, match="no simulated scene"):
         SceneExecutor("x", None, {})(Video(np.zeros((2, 32, 32, 3), np.uint8), 20.0), sample)
+
+
+def test_a_video_that_shows_nothing_is_a_failure_and_a_truth_that_does_says_nothing(
+    filmed: Path, tmp_path: Path
+) -> None:
+    """By the very check of inverse dynamics: a black video does not get away with N/A."""
+    from wow.act.confidence import refuse_blank
+
+    (sample,) = open_suite(filmed).samples
+
+    def act(video: Video, start: Any, paced: bool) -> Actions:
+        refuse_blank(video.frames)
+        return true_actions(sample)
+
+    tools = c.Tools(executor=SceneExecutor("truth", act, {}))
+    good = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+    black = np.zeros_like(good)
+    names = ("executed_success", "executed_shuffled", "executed_truth")
+    found = {name: measure(METRICS[name], c.Case(sample, black, 8.0, good), tools).value for name in names}
+    assert found == {"executed_success": 0.0, "executed_shuffled": 0.0, "executed_truth": 1.0}
+    ceiling = measure(METRICS["executed_truth"], c.Case(sample, good, 8.0, black), tools)
+    assert ceiling.value is None and "black" in ceiling.why
+    (nowhere,) = open_suite(make_suite(tmp_path, count=1)).samples
+    assert "no simulated scene" in measure(METRICS["executed_success"], c.Case(nowhere, black, 8.0), tools).why
+    with pytest.raises(WowError, match="black"):
+        SceneExecutor("x", act, {})(Video(black, 8.0), sample)
 
 
 def test_shuffling_keeps_the_actions_and_is_always_the_same() -> None:

@@ -39,12 +39,16 @@ class SceneExecutor:
     def __call__(self, video: Video, sample: Sample, shuffled: bool = False) -> float:
         """1.0 where all of the scene's tasks get done; see `Executor`."""
         from wow.assembly import GivenPlanner, LoopOptions, run_episode
+        from wow.bench.dimensions.contract import Unreadable
         from wow.sim.arm import MetaWorldArm
 
         scene = self._scene(sample)
         scene.reset()
         arm = MetaWorldArm(scene)
-        actions: Actions = self.act(video, arm.target, False)
+        try:
+            actions: Actions = self.act(video, arm.target, False)
+        except WowError as problem:
+            raise Unreadable(str(problem)) from None
         if shuffled:
             actions = in_another_order(actions, zlib.crc32(sample.key.encode()))
         outcome = run_episode(arm, GivenPlanner(actions), LoopOptions(replan_every=None, budget=BUDGET))

@@ -28,6 +28,10 @@ class NotMeasurable(WowError):
     """This metric says nothing about this sample, for the reason given. It is no mistake of anybody."""
 
 
+class Unreadable(WowError):
+    """No actions can be read out of a video, for the reason given: whoever made it shows nothing that could be done."""
+
+
 class Encoder(Protocol):
     """A network that turns pictures into features."""
 
@@ -86,7 +90,8 @@ class Executor(Protocol):
     def __call__(self, video: Video, sample: Sample, shuffled: bool = False) -> float:
         """1.0 where the task was done, else 0.0. shuffled: the actions in a random order, always the same one.
 
-        Raises WowError where the sample has no such scene.
+        Raises WowError where the sample has no such scene, and Unreadable where the scene is there and the video shows
+        nothing.
         """
         ...
 

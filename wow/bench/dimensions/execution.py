@@ -2,6 +2,9 @@
 
 Beside two numbers that say what it could be: of the truth, read in the same way at the same frames (the ceiling), and
 of the video's own actions in a random order (the floor).
+
+A video out of which no actions can be read (it is blank) does not do the task: that is a failure, not a gap, or a model
+would be better off for showing nothing. A truth that cannot be read is a gap: it says nothing of what could be.
 """
 
 from __future__ import annotations
@@ -12,8 +15,7 @@ from wow.types import Video
 
 def measure(case: c.Case, tools: c.Tools) -> float:
     """1 where the actions read out of the video do the sample's task in the simulator, else 0."""
-    assert tools.executor is not None
-    return float(tools.executor(Video(case.video, case.fps), case.sample))
+    return _succeeds(case, tools, shuffled=False)
 
 
 def ceiling(case: c.Case, tools: c.Tools) -> float:
@@ -24,15 +26,22 @@ def ceiling(case: c.Case, tools: c.Tools) -> float:
 
 def floor(case: c.Case, tools: c.Tools) -> float:
     """The same for the video's actions, shuffled."""
+    return _succeeds(case, tools, shuffled=True)
+
+
+def _succeeds(case: c.Case, tools: c.Tools, shuffled: bool) -> float:
     assert tools.executor is not None
-    return float(tools.executor(Video(case.video, case.fps), case.sample, shuffled=True))
+    try:
+        return float(tools.executor(Video(case.video, case.fps), case.sample, shuffled=shuffled))
+    except c.Unreadable:
+        return 0.0
 
 
 _NEEDS = (c.SIMULATOR,)
 METRICS = (
-    c.Metric("executed_success", "executed success", 1, "execution", _NEEDS, measure, True, 0.0, 1.0),
+    c.Metric("executed_success", "executed success", 2, "execution", _NEEDS, measure, True, 0.0, 1.0),
     c.Metric(
         "executed_truth", "executed success of the truth", 1, "execution", (c.TRUTH, *_NEEDS), ceiling, True, 0.0, 1.0
     ),
-    c.Metric("executed_shuffled", "executed success, shuffled", 1, "execution", _NEEDS, floor, True, 0.0, 1.0),
+    c.Metric("executed_shuffled", "executed success, shuffled", 2, "execution", _NEEDS, floor, True, 0.0, 1.0),
 )
