@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -82,18 +84,51 @@ def test_path_distances_by_hand() -> None:
 # ---- pictures and clouds, against other people's code ----
 
 
-def test_psnr_and_ssim_agree_with_scikit_image() -> None:
+@pytest.mark.parametrize("noise", [0.0, 12.0, 80.0])
+@pytest.mark.parametrize("size", [(32, 32), (11, 40), (48, 37)])
+def test_psnr_and_ssim_agree_with_scikit_image(size: tuple[int, int], noise: float) -> None:
+    pytest.importorskip("skimage")
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-    truth = crossing(0)[0]
-    video = np.clip(truth + GENERATOR.normal(0, 12, truth.shape), 0, 255).astype(np.uint8)
+    truth = cv2.resize(crossing(0)[0].transpose(1, 2, 0, 3).reshape(SIDE, SIDE, -1), size[::-1])
+    truth = truth.reshape(*size, FRAMES, 3).transpose(2, 0, 1, 3)
+    video = np.clip(truth + GENERATOR.normal(0, noise, truth.shape), 0, 255).astype(np.uint8)
     case = case_of(video, truth)
     pairs = list(zip(video[1:], truth[1:], strict=True))
-    decibel = np.mean([peak_signal_noise_ratio(b, a, data_range=255) for a, b in pairs])  # type: ignore[no-untyped-call]
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": -1}
     alike = np.mean([structural_similarity(a, b, data_range=255, **window) for a, b in pairs])  # type: ignore[no-untyped-call]
-    assert measure(METRICS["psnr"], case, c.Tools()).value == pytest.approx(decibel, abs=1e-4)
     assert measure(METRICS["ssim"], case, c.Tools()).value == pytest.approx(alike, abs=1e-6)
+    if noise:
+        decibel = np.mean([peak_signal_noise_ratio(b, a, data_range=255) for a, b in pairs])  # type: ignore[no-untyped-call]
+        assert measure(METRICS["psnr"], case, c.Tools()).value == pytest.approx(decibel, abs=1e-4)
+
+
+def test_no_metric_needs_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
+    truth = crossing(0)[0]
+    assert measure(METRICS["ssim"], case_of(truth, truth), c.Tools()).value == pytest.approx(1.0)
+
+
+def needs_a_package(*_: object) -> float:
+    import no_such_package  # type: ignore[import-not-found]
+
+    return float(no_such_package.value)
+
+
+def is_confused(*_: object) -> float:
+    cv2.resize(np.zeros((0, 0), np.uint8), (3, 3))
+    return 0.0
+
+
+def divides_by_nothing(*_: object) -> float:
+    return 1.0 / len(())
+
+
+@pytest.mark.parametrize("fault", [needs_a_package, is_confused, divides_by_nothing])
+def test_what_goes_wrong_inside_a_metric_costs_that_metric_alone(fault: Callable[..., float]) -> None:
+    found = measure(replace(METRICS["psnr"], measure=fault), case_of(crossing(0)[0], crossing(0)[0]), c.Tools())
+    assert found.value is None and "could not be computed" in found.why and "\n" not in found.why
 
 
 @pytest.mark.parametrize(("count", "width"), [(40, 6), (5, 12), (2, 3)])

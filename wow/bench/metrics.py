@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,9 @@ so that one frame in which nothing moves cannot decide an average."""
 SSIM_SIGMA = 1.5
 """Width of SSIM's Gaussian window [pixels], with its 11x11 support as in Wang et al. 2004. Their pictures were larger,
 but 11 of 128 pixels is about a gripper here, and fits into a 32-pixel crop."""
+SSIM_WINDOW = 11
+SSIM_FLOORS = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)
+"""What keeps its two quotients finite where a picture is dark, or flat."""
 
 
 class Perceptual(Protocol):
@@ -53,15 +57,25 @@ def ssim(imagined: UInt8, truth: UInt8) -> Float32:
 
     Wang et al. 2004: Gaussian window of sigma 1.5, population covariance. At least 11 pixels a side.
     """
-    from skimage.metrics import structural_similarity
-
     _check_alike(imagined, truth)
-    window = {"gaussian_weights": True, "sigma": SSIM_SIGMA, "use_sample_covariance": False}
-    likeness = [
-        structural_similarity(one, other, channel_axis=-1, data_range=255, **window)  # type: ignore[no-untyped-call]
-        for one, other in zip(imagined, truth, strict=True)
-    ]
-    return np.array(likeness, dtype=np.float32)
+    return np.array([_ssim(one, other) for one, other in zip(imagined, truth, strict=True)], dtype=np.float32)
+
+
+def _ssim(one: UInt8, other: UInt8) -> float:
+    """Of two pictures [H, W, 3]. Where the window reaches beyond the picture nothing is compared."""
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    mean_a, mean_b = _windowed(a), _windowed(b)
+    variance_a, variance_b = _windowed(a * a) - mean_a * mean_a, _windowed(b * b) - mean_b * mean_b
+    covariance = _windowed(a * b) - mean_a * mean_b
+    above = (2 * mean_a * mean_b + SSIM_FLOORS[0]) * (2 * covariance + SSIM_FLOORS[1])
+    below = (mean_a**2 + mean_b**2 + SSIM_FLOORS[0]) * (variance_a + variance_b + SSIM_FLOORS[1])
+    edge = SSIM_WINDOW // 2
+    return float((above / below)[edge:-edge, edge:-edge].mean())
+
+
+def _windowed(picture: NDArray[np.float64]) -> NDArray[np.float64]:
+    size = (SSIM_WINDOW, SSIM_WINDOW)
+    return np.asarray(cv2.GaussianBlur(picture, size, SSIM_SIGMA, borderType=cv2.BORDER_REFLECT), np.float64)
 
 
 def score_frames(imagined: UInt8, truth: UInt8, perceptual: Perceptual | None) -> Scores:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import cv2
+
 from wow.bench.dimensions import (
     camera,
     drift,
@@ -54,7 +56,10 @@ def chosen_metrics(names: Sequence[str]) -> list[Metric]:
 
 
 def measure(metric: Metric, case: Case, tools: Tools, lacks: Mapping[str, str] | None = None) -> Measurement:
-    """The value of a metric for one case, or the reason why it has none. lacks: why a tool is missing, by need."""
+    """The value of a metric for one case, or the reason why it has none. lacks: why a tool is missing, by need.
+
+    Pictures that no one foresaw, or a package that is not installed, cost this metric alone, not the run.
+    """
     for need in metric.needs:
         if not _has(need, case, tools):
             return Measurement(None, why=(lacks or {}).get(need, _WHY[need]), need=need)
@@ -62,6 +67,8 @@ def measure(metric: Metric, case: Case, tools: Tools, lacks: Mapping[str, str] |
         found = metric.measure(case, tools)
     except WowError as problem:
         return Measurement(None, why=str(problem))
+    except (ImportError, ValueError, ArithmeticError, cv2.error) as problem:
+        return Measurement(None, why=f"could not be computed ({' '.join(str(problem).split())[:200]})")
     measurement = found if isinstance(found, Measurement) else Measurement(float(found))
     if measurement.value is not None and not math.isfinite(measurement.value):
         return Measurement(None, why=f"came out as {measurement.value}")
