@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wow.bench.inverse import (
     ALL_VIEWS,
     MEAN,
     RECORDED,
     WHOLE,
+    WIDTHS,
     ZERO,
+    InverseRecord,
+    Typical,
     consecutive_clips,
     errors,
-    inverse_tables,
-    measure,
+    measure_episode,
+    record_from_json,
     together,
+    typical_of,
     whole_clip,
 )
+from wow.bench.inverse_report import ONE, coverage, expected_coverage, inverse_tables, save_coverage
+from wow.bench.ledger import Ledger
 from wow.bench.samples import merged_actions
 from wow.types import Actions, Dimension, Embodiment, Episode, Video
 
@@ -53,16 +61,29 @@ def oracle(truth: Episode, error: np.ndarray | None = None, deviation: float = 0
     return reads
 
 
+def typical(truth: Episode) -> Typical:
+    return Typical(truth.actions.mean(axis=0), np.ones(7, bool))
+
+
+def measure(episodes: list[tuple[str, Episode]], systems: dict[str, object], known: Typical) -> list[InverseRecord]:
+    return [
+        record
+        for name, one in episodes
+        for record in measure_episode(name, one, systems, known, 17, {"do it": "hard"})  # type: ignore[arg-type]
+    ]
+
+
 def test_who_knows_the_truth_makes_no_error_whatever_the_clips() -> None:
     truth = episode()
-    records = measure([("0", truth)], {"oracle": oracle(truth)}, truth.actions.mean(axis=0), 17)
+    records = measure([("0", truth)], {"oracle": oracle(truth)}, typical(truth))
     ours = [record for record in records if record.system == "oracle"]
     assert {(record.view, record.clips) for record in ours} == {
         (view, kind) for view in ("left", "right", ALL_VIEWS) for kind in (RECORDED, WHOLE)
     }
     for record in ours:
         assert record.translation == pytest.approx(0.0, abs=1e-3) and record.rotation == pytest.approx(0.0, abs=1e-4)
-        assert record.gripper == 1.0 and record.found == record.events and record.offset == 0 and record.covered == 1.0
+        assert record.gripper == 1.0 and record.found == record.events and record.offset == 0
+        assert record.covered == (1.0,) * len(WIDTHS) and record.difficulty == "hard"
     assert next(record for record in ours if record.clips == RECORDED).events == 3
 
 
@@ -89,7 +110,7 @@ def test_errors_are_lengths_in_millimetres_and_degrees() -> None:
 
 def test_baselines_see_nothing_and_the_mean_motion_is_the_better_one_of_a_steady_motion() -> None:
     steady = replace(episode(), actions=np.tile(np.float32([0.01, 0, 0, 0, 0, 0.1, 1.0]), (40, 1)))
-    records = measure([("0", steady)], {}, steady.actions[0], 17)
+    records = measure([("0", steady)], {}, Typical(steady.actions[0], np.ones(7, bool)))
     for kind in (RECORDED, WHOLE):
         zero, mean = (next(r for r in records if r.system == name and r.clips == kind) for name in (ZERO, MEAN))
         assert zero.translation is not None and zero.translation >= 10.0 - 1e-3
@@ -104,9 +125,68 @@ def test_cameras_together_trust_the_certain_one() -> None:
     assert np.allclose(together([sure, sure]).deviations, 0.1), "two alike witnesses are no better than one"
 
 
+def test_only_dimensions_that_move_count_as_covered_errors() -> None:
+    """A dimension that never moves, said with a small deviation and no error, says nothing of the other deviations."""
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(400, 7)).astype(np.float32)
+    truth[:, 3:6] = 0.0
+    off = random.normal(scale=0.02, size=truth.shape)
+    off[:, 3:6] = 0.0
+    deviations = np.full(truth.shape, 0.01, np.float32)
+    deviations[:, 3:6] = 1e-3
+    said = Actions((truth + off).astype(np.float32), CARD, deviations=deviations)
+    record = errors("x", "left", RECORDED, "0", said, truth, np.ptp(truth, axis=0) > 0)
+    assert record.covered is not None
+    for width, share in zip(WIDTHS, record.covered, strict=True):
+        assert share == pytest.approx(expected_coverage(width / 2), abs=0.05), (
+            "deviations are half of what they ought be"
+        )
+    all_of_them = errors("x", "left", RECORDED, "0", said, truth)
+    assert all_of_them.covered is not None and all_of_them.covered[ONE] > record.covered[ONE] + 0.2
+
+
+def test_what_is_typical_is_told_by_the_training_data() -> None:
+    class Kept:
+        embodiment = CARD
+
+        def __len__(self) -> int:
+            return 2
+
+        def episode(self, number: int) -> Episode:
+            still = episode().actions.copy()
+            still[:, 3:6] = 0.0
+            return replace(episode(), actions=still)
+
+    known = typical_of(Kept())  # type: ignore[arg-type]
+    assert known.moves.tolist() == [True, True, True, False, False, False, True] and known.action[6] in (0.0, 1.0)
+
+
+def test_the_curve_of_covered_errors_rises_and_is_drawn(tmp_path: Path) -> None:
+    truth = episode()
+    off = np.random.default_rng(1).normal(scale=0.01, size=(1, 7))
+    records = measure([("0", truth), ("1", truth)], {"reader": oracle(truth, off)}, typical(truth))
+    curves = coverage(records)
+    assert set(curves) == {RECORDED, WHOLE} and "reader, left" in curves[RECORDED] and ZERO not in curves[RECORDED]
+    shares = [found.value for found in curves[RECORDED]["reader, left"]]
+    assert shares == sorted(shares) and len(shares) == len(WIDTHS)
+    save_coverage(tmp_path / "coverage.png", curves)
+    assert np.ptp(np.asarray(Image.open(tmp_path / "coverage.png").convert("L"))) > 100
+
+
+def test_records_survive_their_ledger(tmp_path: Path) -> None:
+    truth = episode()
+    records = measure([("0", truth)], {"oracle": oracle(truth)}, typical(truth))
+    ledger = Ledger(tmp_path / "episodes.jsonl", record_from_json)
+    ledger.append(0, records)
+    assert ledger.finished() == {0: records}
+
+
 def test_tables_have_a_row_for_every_system_and_camera() -> None:
     truth = episode()
-    records = measure([("0", truth), ("1", truth)], {"oracle": oracle(truth)}, truth.actions.mean(axis=0), 17)
+    records = measure([("0", truth), ("1", truth)], {"oracle": oracle(truth)}, typical(truth))
     tables = inverse_tables(records)
-    assert [len(table.rows) for table in tables] == [5, 5]
-    assert tables[0].rows[0].cells["gripper events found"] == "6 of 6"
+    assert [len(table.rows) for table in tables] == [5, 5, 4] * 2
+    whole, by_bin, covered = tables[:3]
+    assert whole.rows[0].cells["gripper events found"] == "6 of 6"
+    assert by_bin.columns == ("translation [mm], hard", "rotation [deg], hard", "gripper right, hard")
+    assert covered.rows[-1].label == "normal errors" and covered.rows[-1].cells["within 1"] == "0.683"

@@ -83,6 +83,7 @@ class InverseDynamics:
         robot = None if isinstance(mask, str) and mask == "auto" else self._robot(mask, len(video), kept)
         raw = self.predict(frames, seconds, robot)
         reading = conclude(raw, card, self.layout, self.calibration, seconds=seconds, start=start)
+        reading = replace(reading, actions=self._certain_where_still(reading.actions))
         signs = self.signs(frames, raw, reading)
         if robot is not None:
             signs = replace(signs, robot=None)
@@ -126,6 +127,12 @@ class InverseDynamics:
         )
 
     # ---- inside ----
+
+    def _certain_where_still(self, actions: Actions) -> Actions:
+        """A deviation of 0 for dimensions that never moved in training: there is nothing to be unsure of."""
+        assert actions.deviations is not None
+        moving = np.array(self.network.config.action.spread) > 0
+        return replace(actions, deviations=actions.deviations * moving.astype(np.float32))
 
     def _card(self, card: Embodiment | None) -> Embodiment:
         if card is None:

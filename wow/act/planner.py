@@ -182,7 +182,7 @@ class GivenPlanner:
 def uncertainty_of(actions: Actions) -> float | None:
     """The mean deviation of the values, each as a share of its dimension's range on the card; None where unknown.
 
-    Dimensions without limits, or that the arm never uses (a deviation of exactly 0), do not count.
+    Dimensions without limits do not count, nor do those that never moved in training, whose deviation is exactly 0.
     """
     if actions.deviations is None:
         return None

@@ -5,36 +5,26 @@ Beside two baselines that see nothing: no motion at all, and the mean motion of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.bench.intervals import Estimate, mean
 from wow.bench.samples import clip_rows, merged_actions
-from wow.bench.tables import Row, Table, grouped
 from wow.data import Dataset
 from wow.types import Actions, Embodiment, Episode, Float32, Video
 
 Array = NDArray[np.float64]
 
-TRANSLATION, ROTATION, GRIPPER, EVENTS, OFFSET, COVERED = (
-    "translation [mm]",
-    "rotation [deg]",
-    "gripper right",
-    "gripper events found",
-    "their offset [transitions]",
-    "within one deviation",
-)
-COLUMNS = (TRANSLATION, ROTATION, GRIPPER, EVENTS, OFFSET, COVERED)
-FIELDS = {TRANSLATION: "translation", ROTATION: "rotation", GRIPPER: "gripper", COVERED: "covered"}
 ZERO, MEAN = "no motion", "mean motion"
 ALL_VIEWS = "all cameras"
 RECORDED, WHOLE = "recorded frames", "whole episode"
 MATCH = 2
 """Transitions that a gripper event may be off and still count as found."""
+WIDTHS = tuple(0.25 * step for step in range(1, 13))
+"""How many deviations to each side of a value the curve of covered errors is taken at."""
 
 
 class Reads(Protocol):
@@ -64,7 +54,8 @@ class InverseRecord:
     view: a camera, or `ALL_VIEWS`. clips: `RECORDED` or `WHOLE`. translation [mm] and rotation [deg]: length of the
     error of a transition. gripper: share of commands on the right side of the middle. events, found: how many true
     gripper events there are, and how many are said at most `MATCH` transitions off; offset: by how many, summed.
-    covered: share of numbers within one of their deviations. What a robot lacks is None.
+    covered: share of numbers within each of `WIDTHS` of their deviations; of dimensions that the arm uses. task: what
+    was done; difficulty: its bin, "" where there is none. What a robot lacks is None.
     """
 
     system: str
@@ -77,7 +68,23 @@ class InverseRecord:
     events: int
     found: int
     offset: int
-    covered: float | None
+    covered: tuple[float, ...] | None
+    task: str = ""
+    difficulty: str = ""
+
+
+def record_from_json(**values: Any) -> InverseRecord:
+    """A record as JSON keeps it, where tuples are lists."""
+    covered = values["covered"]
+    return InverseRecord(**{**values, "covered": None if covered is None else tuple(covered)})
+
+
+@dataclass(frozen=True)
+class Typical:
+    """What is known of a robot without looking. action [D]: its mean motion. moves [D]: the dimensions it ever uses."""
+
+    action: Float32
+    moves: NDArray[np.bool_]
 
 
 def consecutive_clips(episode: Episode, num_frames: int) -> Iterator[Clip]:
@@ -96,8 +103,8 @@ def whole_clip(episode: Episode, num_frames: int) -> Iterator[Clip]:
         yield Clip(_views(episode, rows, every), actions, False, np.diff(rows)[:, None])
 
 
-def mean_motion(training: Dataset) -> Float32:
-    """The mean action [D] of a dataset; its gripper's command is the more frequent one."""
+def typical_of(training: Dataset) -> Typical:
+    """The mean action of a dataset; its gripper's command is the more frequent one."""
     actions = np.concatenate([training.episode(number).actions[:-1] for number in range(len(training))])
     typical = actions.mean(axis=0)
     grip = training.embodiment.gripper_place
@@ -105,46 +112,50 @@ def mean_motion(training: Dataset) -> Float32:
         middle = _middle(training.embodiment, grip)
         side = actions[:, grip] > middle
         typical[grip] = np.median(actions[side == (side.mean() > 0.5), grip])
-    return np.asarray(typical, np.float32)
+    return Typical(np.asarray(typical, np.float32), np.ptp(actions, axis=0) > 1e-6)
 
 
-def measure(
-    episodes: Sequence[tuple[str, Episode]],
-    systems: dict[str, Reads],
-    typical: Float32,
+def measure_episode(
+    name: str,
+    episode: Episode,
+    systems: Mapping[str, Reads],
+    typical: Typical,
     num_frames: int,
-    on_done: Callable[[int, int], None] = lambda done, total: None,
+    difficulty: Mapping[str, str] | None = None,
 ) -> list[InverseRecord]:
-    """Records of every system, camera and kind of clip; then of the two baselines, which have no camera."""
-    records: list[InverseRecord] = []
-    for number, (name, episode) in enumerate(episodes):
-        card = episode.embodiment
-        kinds = {
-            RECORDED: list(consecutive_clips(episode, num_frames)),
-            WHOLE: list(whole_clip(episode, num_frames)),
-        }
-        for kind, clips in kinds.items():
-            truth = np.concatenate([clip.actions for clip in clips])
-            for system, reads in systems.items():
-                records += _of_system(system, reads, kind, name, clips, truth, card)
-            spans = np.concatenate([clip.spans for clip in clips])
-            for system, one in ((ZERO, _still(typical, card)), (MEAN, typical)):
-                values = np.where(card.adds_up, one * spans, one).astype(np.float32)
-                records.append(errors(system, "none", kind, name, Actions(values, card), truth))
-        on_done(number + 1, len(episodes))
-    return records
+    """Records of every system, camera and kind of clip; then of the two baselines, which have no camera.
+
+    difficulty: the bin of each task.
+    """
+    card, records = episode.embodiment, []
+    kinds = {RECORDED: list(consecutive_clips(episode, num_frames)), WHOLE: list(whole_clip(episode, num_frames))}
+    for kind, clips in kinds.items():
+        truth = np.concatenate([clip.actions for clip in clips])
+        for system, reads in systems.items():
+            for view, said in _by_view(reads, clips, card).items():
+                records.append(errors(system, view, kind, name, said, truth, typical.moves))
+        spans = np.concatenate([clip.spans for clip in clips])
+        for system, one in ((ZERO, _still(typical.action, card)), (MEAN, typical.action)):
+            values = np.where(card.adds_up, one * spans, one).astype(np.float32)
+            records.append(errors(system, "none", kind, name, Actions(values, card), truth, typical.moves))
+    task = str(episode.facts.get("task_name", episode.task))
+    return [replace(record, task=task, difficulty=(difficulty or {}).get(task, "")) for record in records]
 
 
-def errors(system: str, view: str, clips: str, episode: str, said: Actions, truth: Float32) -> InverseRecord:
-    """How far actions [T, D] are from the truth."""
+def errors(
+    system: str,
+    view: str,
+    clips: str,
+    episode: str,
+    said: Actions,
+    truth: Float32,
+    used: NDArray[np.bool_] | None = None,
+) -> InverseRecord:
+    """How far actions [T, D] are from the truth. used: the dimensions that the arm ever uses, all where not said."""
     card = said.embodiment
     off = said.values.astype(np.float64) - truth
     moves, turns = (_columns(card, unit) for unit in ("m", "rad"))
     grip = card.gripper_place
-    covered = None
-    if said.deviations is not None:
-        known = said.deviations > 0
-        covered = float((np.abs(off) <= said.deviations)[known].mean()) if known.any() else None
     events, found, offset = (0, 0, 0) if grip is None else _events(said.values[:, grip], truth[:, grip], card, grip)
     return InverseRecord(
         system=system,
@@ -157,7 +168,7 @@ def errors(system: str, view: str, clips: str, episode: str, said: Actions, trut
         events=events,
         found=found,
         offset=offset,
-        covered=covered,
+        covered=_covered(off, said.deviations, used),
     )
 
 
@@ -175,38 +186,27 @@ def together(readings: Sequence[Actions]) -> Actions:
     return Actions(mixed.astype(np.float32), readings[0].embodiment, readings[0].seconds, deviations.astype(np.float32))
 
 
-def inverse_tables(records: Sequence[InverseRecord]) -> list[Table]:
-    """One table for each kind of clip: a row for each system and camera."""
-    return [
-        Table(
-            name=f"inverse_{kind.split()[0]}",
-            title=f"Actions read from video: {kind}",
-            columns=COLUMNS,
-            rows=tuple(
-                Row(system if view == "none" else f"{system}, {view}", _cells(found))
-                for system, of_system in grouped(of_kind, lambda record: record.system).items()
-                for view, found in grouped(of_system, lambda record: record.view).items()
-            ),
-            notes=(
-                "Lengths of the error of a transition, averaged over an episode; means over episodes, n of them.",
-                _explanation(kind),
-            ),
-        )
-        for kind, of_kind in grouped(records, lambda record: record.clips).items()
-    ]
-
-
 # ---- inside ----
 
 
-def _of_system(
-    system: str, reads: Reads, kind: str, name: str, clips: Sequence[Clip], truth: Float32, card: Embodiment
-) -> list[InverseRecord]:
+def _by_view(reads: Reads, clips: Sequence[Clip], card: Embodiment) -> dict[str, Actions]:
+    """What is read of all clips from each camera, and from all of them together where there are several."""
     views = tuple(clips[0].videos)
     said = {view: [reads(clip.videos[view], clip.paced) for clip in clips] for view in views}
     if len(views) > 1:
         said[ALL_VIEWS] = [together(found) for found in zip(*(said[view] for view in views), strict=True)]
-    return [errors(system, view, kind, name, _joined(found, card), truth) for view, found in said.items()]
+    return {view: _joined(found, card) for view, found in said.items()}
+
+
+def _covered(off: Array, deviations: Float32 | None, used: NDArray[np.bool_] | None) -> tuple[float, ...] | None:
+    """The shares of errors within `WIDTHS` of their deviations; a dimension that never moves has no error to cover."""
+    if deviations is None:
+        return None
+    known = (deviations > 0) & (True if used is None else used)
+    if not known.any():
+        return None
+    relative = np.abs(off)[known] / deviations[known]
+    return tuple(float((relative <= width).mean()) for width in WIDTHS)
 
 
 def _joined(found: Sequence[Actions], card: Embodiment) -> Actions:
@@ -251,20 +251,3 @@ def _events(said: Float32, truth: Float32, card: Embodiment, grip: int) -> tuple
         found += nearest <= MATCH
         offset += nearest if nearest <= MATCH else 0
     return len(places), found, offset
-
-
-def _cells(records: Sequence[InverseRecord]) -> dict[str, Estimate | str]:
-    cells: dict[str, Estimate | str] = {}
-    for column, key in FIELDS.items():
-        known = [getattr(record, key) for record in records if getattr(record, key) is not None]
-        cells[column] = mean(known) if known else "none"
-    events, found = (sum(getattr(record, key) for record in records) for key in ("events", "found"))
-    cells[EVENTS] = f"{found} of {events}" if events else "none"
-    cells[OFFSET] = f"{sum(record.offset for record in records) / found:.2f}" if found else "none"
-    return cells
-
-
-def _explanation(kind: str) -> str:
-    if kind == RECORDED:
-        return "Frames as they were recorded, at a rate that is told."
-    return "A few frames for the whole episode at a pace that nobody tells, as a world model imagines it."
