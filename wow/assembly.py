@@ -36,12 +36,15 @@ from wow.imagine.mini import Request as Request
 from wow.imagine.sampler import SamplingOptions as SamplingOptions
 from wow.judges import REFINERS as REFINERS
 from wow.judges import answer as answer
+from wow.judges import calibrated as calibrated
 from wow.judges import endpoint_from_environment as endpoint_from_environment
 from wow.judges import ensemble as ensemble
+from wow.judges import ensemble_of as ensemble_of
 from wow.judges import grammar_refiner as grammar_refiner
 from wow.judges import motion_critic as motion_critic
 from wow.judges import named as named
 from wow.judges import speaker as speaker
+from wow.judges import store as store
 from wow.models.codec import Codec, CodecConfig
 from wow.models.critic import CriticConfig, CriticNetwork
 from wow.models.dit import DiT, DiTConfig

@@ -14,12 +14,15 @@ from wow.refine.checks import Checks
 from wow.refine.contract import Critic, Refiner
 from wow.refine.endpoint import endpoint_from_environment as endpoint_from_environment
 from wow.refine.ensemble import Ensemble
+from wow.refine.ensemble import calibrated as calibrated
 from wow.refine.grammar import GrammarRefiner
 from wow.refine.interview import Question, Speaker, ask
 from wow.refine.motion import MotionCritic
 from wow.refine.phrases import Phrasebook, counted_places
 from wow.refine.rewriter import LlmRefiner
 from wow.refine.vlm import VlmCritic
+from wow.refine.weighing import store as store
+from wow.refine.weighing import stored as ensemble_of
 from wow.sim import language
 from wow.types import Actions, Embodiment, UInt8, Video, WowError
 
@@ -59,9 +62,6 @@ REFINERS: dict[str, Callable[[Model], Refiner]] = {
 }
 """The refiners at hand by the names that `--refiner` takes, as `CRITICS`."""
 
-WEIGHTS: Mapping[str, float] = {}
-"""How much each critic's log-odds count; without an entry an equal share. See `wow.refine.ensemble.calibrated`."""
-
 
 def named(words: str, table: Mapping[str, Made], kind: str) -> list[Made]:
     """The entries of "learned,checks" in a table. Raises WowError for a name that it lacks, listing those it has."""
@@ -74,8 +74,8 @@ def named(words: str, table: Mapping[str, Made], kind: str) -> list[Made]:
 
 
 def ensemble(critics: Sequence[Critic]) -> Ensemble:
-    """Makes one decision of what these critics say."""
-    return Ensemble({critic.name: WEIGHTS.get(critic.name, 1.0 / len(critics)) for critic in critics})
+    """Makes one decision of what these critics say, by the weights that were fitted for them where they were."""
+    return ensemble_of([critic.name for critic in critics])
 
 
 def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
-from wow.bench.critic import IMAGINED, RECORDED, WRONG_GOAL, Case, critic_tables, judge
+from wow.bench.critic import (
+    IMAGINED,
+    RECORDED,
+    WRONG_GOAL,
+    Case,
+    CriticRecord,
+    critic_tables,
+    cross_fitted,
+    judge,
+    to_fit,
+)
+from wow.bench.critic import said as said_of
 from wow.bench.intervals import Estimate, bootstrap
 from wow.data.agreement import auroc, calibration_error, span_overlap
-from wow.types import Verdict, Video
+from wow.refine.ensemble import calibrated
+from wow.types import Verdict, Video, WowError
 
 VIDEO = Video(np.zeros((9, 8, 8, 3), np.uint8), 5.0)
 
@@ -24,7 +38,7 @@ def cases(count: int = 60) -> list[Case]:
 
 
 def tables_of(knows: bool) -> dict[str, dict[str, dict[str, object]]]:
-    records = []
+    records: list[CriticRecord] = []
     random = np.random.default_rng(0)
     for number, case in enumerate(cases()):
 
@@ -51,6 +65,53 @@ def test_who_knows_the_truth_is_believed() -> None:
         assert value(row["calibration error"]) == pytest.approx(0.01)
     found = tables["faults"]["it: teleport"]
     assert value(found["found at 5 % false alarms"]) == 1.0 and value(found["span overlap"]) == 1.0
+
+
+def test_a_critic_that_fails_once_is_recorded_and_the_others_decide() -> None:
+    def knows(video: Video, goal: str) -> Verdict:
+        return Verdict({}, True, 0.8, "")
+
+    def fails(video: Video, goal: str) -> Verdict:
+        if goal == "goal 1":
+            raise WowError("no answer\nin time")
+        return Verdict({}, True, float("nan") if goal == "goal 2" else 0.8, "")
+
+    said = [list(judge({"a": knows, "b": fails}, case, "0-0", max_of)) for case in cases(3)[::3]]
+    assert [record.problem for record in said[1]] == ["", "no answer in time", ""] and said[2][1].problem
+    assert [record.critic for record in said[0]] == ["a", "b", "ensemble"]
+    tables = {
+        table.name: {row.label: row.cells for row in table.rows}
+        for table in critic_tables([one for some in said for one in some])
+    }
+    assert value(tables["cost"]["b"]["not judged"]) == pytest.approx(2 / 3)
+    right = tables["success"][f"b: {IMAGINED}"]["right"]
+    assert isinstance(right, Estimate) and right.n == 1, "what was not judged is neither right nor wrong"
+
+
+def max_of(verdicts: Mapping[str, Verdict]) -> Verdict:
+    return max(verdicts.values(), key=lambda verdict: verdict.success_probability)
+
+
+def test_weights_are_fitted_per_video_and_tried_on_others() -> None:
+    random = np.random.default_rng(0)
+    records: list[CriticRecord] = []
+    for number in range(200):
+        reached = bool(random.random() < 0.5)
+        case = Case(IMAGINED, f"task {number % 5}", VIDEO, "goal", reached)
+
+        def shy(video: Video, goal: str, reached: bool = reached) -> Verdict:
+            return Verdict({}, reached, 0.7, "")
+
+        def guesser(video: Video, goal: str) -> Verdict:
+            return Verdict({}, bool(random.random() < 0.5), 0.9, "")
+
+        records += judge({"shy": shy, "guesser": guesser}, case, f"{number}-0", max_of)
+    names = ["shy", "guesser"]
+    found = cross_fitted(records, lambda rows, happened: calibrated(rows, happened, names).probability)
+    assert len(found) == 200 and {record.critic for record in found} == {"ensemble, fitted"}
+    assert all((record.probability > 0.8) == record.reached for record in found), "the shy one is believed"
+    rows, happened = said_of(to_fit(records))
+    assert len(rows) == 200 == len(happened) and set(rows[0]) == set(names)
 
 
 def test_who_guesses_is_not() -> None:

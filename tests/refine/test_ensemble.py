@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from wow.refine.ensemble import Ensemble, calibrated, log_odds
-from wow.types import Verdict
+from wow.refine.weighing import store, stored
+from wow.types import Verdict, WowError
 
 
 def verdict(probability: float, reason: str = "", **scores: float) -> Verdict:
     return Verdict(scores, probability > 0.5, max(probability, 1 - probability), reason, (2, 5), 0.5, 10)
+
+
+TWO = {"a": verdict(0.9), "c": verdict(0.5)}
 
 
 @pytest.mark.parametrize("probability", [0.02, 0.3, 0.5, 0.9])
@@ -34,11 +40,31 @@ def test_scores_are_weighted_means_over_those_who_gave_them() -> None:
     assert Ensemble({"a": 1.0, "b": 2.0})(said).scores == {"task_completion": 2.0, "visual_quality": 3.0}
 
 
-def test_the_others_speak_louder_for_one_that_could_not() -> None:
-    ensemble = Ensemble({"a": 1.0, "b": 1.0})
-    both = ensemble({"a": verdict(0.8), "b": verdict(0.8)})
-    assert ensemble({"a": verdict(0.8)}).success_probability == pytest.approx(both.success_probability)
+def test_who_could_not_judge_counts_as_one_who_does_not_know() -> None:
+    ensemble = Ensemble({"a": 1.5, "b": 1.0}, bias=-0.2)
+    unsure = ensemble({"a": verdict(0.8), "b": verdict(0.5)})
+    assert ensemble({"a": verdict(0.8)}).success_probability == pytest.approx(unsure.success_probability)
     assert ensemble({}).success_probability == 0.5 and not ensemble({}).completed
+
+
+def test_weights_that_are_stored_are_used_for_those_very_critics(tmp_path: Path) -> None:
+    file = tmp_path / "weights.json"
+    store(file, Ensemble({"b": 2.0, "a": 0.5}, -1.0), videos=40)
+    store(file, Ensemble({"a": 3.0}, 0.25), videos=7)
+    assert stored(["a", "b"], file) == Ensemble({"a": 0.5, "b": 2.0}, -1.0) == stored(["b", "a"], file)
+    assert stored(["a"], file) == Ensemble({"a": 3.0}, 0.25), "a further entry leaves the others alone"
+    assert stored(["a", "c"], file) == Ensemble({"a": 1.0, "c": 1.0}) == stored(["a", "c"], tmp_path / "none.json")
+    assert stored(["a", "c"])(TWO).success_probability == pytest.approx(0.9), "and by default nobody is halved"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"a": {"weights": {"a": -1}, "bias": 0}}', '{"a": {"weights": {"a": NaN}}}']
+)
+def test_weights_that_cannot_be_read_are_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "weights.json"
+    file.write_text(text)
+    with pytest.raises(WowError, match="cannot be read"):
+        stored(["a"], file)
 
 
 def test_nobody_is_infinitely_sure() -> None:

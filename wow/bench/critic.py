@@ -7,7 +7,7 @@ or with a fault put in. The critic sees only the video and the goal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,17 +16,28 @@ from wow.bench.tables import Row, Table, grouped
 from wow.data import Dataset, EpisodeRecord
 from wow.data.agreement import auroc, calibration_error, span_overlap
 from wow.data.faults import FAULTS, apply, is_visible
-from wow.types import UInt8, Verdict, Video
+from wow.types import UInt8, Verdict, Video, WowError
 
 Critic = Callable[[Video, str], Verdict]
 WrongGoal = Callable[[EpisodeRecord], str | None]
 """Words for a goal that an episode which did its own task surely does not reach; None where none is known."""
+
+Decide = Callable[[Mapping[str, Verdict]], Verdict]
+"""From what each critic said, by its name, to one verdict."""
+Weigh = Callable[[Mapping[str, float]], float]
+"""From the probability that each critic gave, by its name, to one."""
+Fit = Callable[[Sequence[Mapping[str, float]], Sequence[bool]], Weigh]
+"""From what critics said of videos and what happened to how they are to be weighed."""
 
 RECORDED, IMAGINED, WRONG_GOAL = "recorded", "imagined", "wrong goal"
 ALARMS = 0.05
 """The share of recorded videos that may look as faulty as one in which a fault counts as found."""
 AUROC, ERROR, RIGHT, ACCEPTED = "AUROC", "calibration error", "right", "failures accepted"
 FOUND, OVERLAP = "found at 5 % false alarms", "span overlap"
+UNJUDGED, SECONDS = "not judged", "seconds a video"
+ENSEMBLE, FITTED = "ensemble", "ensemble, fitted"
+FOLDS = 5
+"""A fitted ensemble judges each fifth of the episodes as fitted to the others."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,8 @@ class CriticRecord:
     """What a critic said of a case. soundness: the lower of its scores for physics and motion; None without either.
 
     overlap: of the frames that it points at with those of the fault; 0 where it points nowhere, None without a fault.
+    key: the same for all that is said of one case; what precedes its last "-" is the episode. problem: why it could not
+    judge, which its probability of 0.5 then stands for.
     """
 
     critic: str
@@ -58,6 +71,7 @@ class CriticRecord:
     overlap: float | None
     seconds: float
     tokens: int
+    problem: str = ""
 
 
 def cases_of(dataset: Dataset, number: int, wrong_goal: WrongGoal, num_frames: int, seed: int) -> Iterator[Case]:
@@ -80,32 +94,84 @@ def cases_of(dataset: Dataset, number: int, wrong_goal: WrongGoal, num_frames: i
         yield Case(kind, task, Video(frames, video.fps), record.task, False, span)
 
 
-def judge(critics: Mapping[str, Critic], case: Case, key: str) -> Iterator[CriticRecord]:
-    """What each critic says of a case."""
+def judge(critics: Mapping[str, Critic], case: Case, key: str, decide: Decide | None = None) -> Iterator[CriticRecord]:
+    """What each critic says of a case, and what it comes to where several do. decide: of those that could judge.
+
+    A critic that cannot judge this one video is recorded so, and asked about the next.
+    """
+    verdicts: dict[str, Verdict] = {}
     for name, critic in critics.items():
-        verdict = critic(case.video, case.goal)
-        judged = [verdict.scores[s] for s in ("physical_plausibility", "kinematic_smoothness") if s in verdict.scores]
-        overlap = None
-        if case.span is not None:
-            overlap = 0.0 if verdict.span is None else span_overlap(verdict.span, case.span)
-        yield CriticRecord(
-            critic=name,
-            key=key,
-            kind=case.kind,
-            task=case.task,
-            reached=case.reached,
-            probability=verdict.success_probability,
-            soundness=min(judged, default=None),
-            overlap=overlap,
-            seconds=verdict.seconds,
-            tokens=verdict.tokens,
-        )
+        try:
+            verdicts[name] = critic(case.video, case.goal)
+        except (WowError, RuntimeError, ValueError, ArithmeticError) as problem:
+            unknown = Verdict({}, False, 0.5, "")
+            yield replace(_record(name, case, key, unknown), problem=" ".join(str(problem).split())[:300] or "unknown")
+        else:
+            yield _record(name, case, key, verdicts[name])
+    if decide is not None and len(critics) > 1 and verdicts:
+        yield _record(ENSEMBLE, case, key, decide(verdicts))
+
+
+def _record(name: str, case: Case, key: str, verdict: Verdict) -> CriticRecord:
+    judged = [verdict.scores[s] for s in ("physical_plausibility", "kinematic_smoothness") if s in verdict.scores]
+    overlap = None
+    if case.span is not None:
+        overlap = 0.0 if verdict.span is None else span_overlap(verdict.span, case.span)
+    return CriticRecord(
+        critic=name,
+        key=key,
+        kind=case.kind,
+        task=case.task,
+        reached=case.reached,
+        probability=verdict.success_probability,
+        soundness=min(judged, default=None),
+        overlap=overlap,
+        seconds=verdict.seconds,
+        tokens=verdict.tokens,
+    )
+
+
+def to_fit(records: Sequence[CriticRecord]) -> list[list[CriticRecord]]:
+    """What each critic said of each case that weights are fitted to, case by case.
+
+    Imagined videos alone where they hold successes and failures, because those are what a search asks about; else all.
+    """
+    single = [record for record in records if record.critic not in (ENSEMBLE, FITTED)]
+    imagined = [record for record in single if record.kind == IMAGINED]
+    chosen = imagined if len({record.reached for record in imagined}) == 2 else single
+    return list(grouped(chosen, lambda record: record.key).values())
+
+
+def said(cases: Sequence[Sequence[CriticRecord]]) -> tuple[list[dict[str, float]], list[bool]]:
+    """By case, what each critic that could judge said, and what happened."""
+    rows = [{record.critic: record.probability for record in case if not record.problem} for case in cases]
+    return rows, [case[0].reached for case in cases]
+
+
+def cross_fitted(records: Sequence[CriticRecord], fit: Fit) -> list[CriticRecord]:
+    """What a fitted ensemble would have said of each case that it was not fitted to."""
+    cases = to_fit(records)
+    episodes = sorted({_episode(case[0]) for case in cases})
+    found = []
+    for fold in range(min(FOLDS, len(episodes))):
+        held_out = set(episodes[fold::FOLDS])
+        weigh = fit(*said([case for case in cases if _episode(case[0]) not in held_out]))
+        for case in (case for case in cases if _episode(case[0]) in held_out):
+            (row,), _ = said([case])
+            whole = replace(case[0], critic=FITTED, soundness=None, overlap=None, tokens=0, problem="")
+            found.append(replace(whole, probability=weigh(row), seconds=sum(record.seconds for record in case)))
+    return found
+
+
+def _episode(record: CriticRecord) -> str:
+    return record.key.rpartition("-")[0]
 
 
 def critic_tables(records: Sequence[CriticRecord]) -> list[Table]:
     """Success and faults, a row for each critic and kind of video."""
     success, faults = [], []
-    for critic, own in grouped(records, lambda record: record.critic).items():
+    able = [record for record in records if not record.problem]
+    for critic, own in grouped(able, lambda record: record.critic).items():
         kinds = grouped(own, lambda record: record.kind)
         clean = [record for record in kinds.get(RECORDED, []) if record.reached]
         for kind in (RECORDED, IMAGINED):
@@ -120,7 +186,10 @@ def critic_tables(records: Sequence[CriticRecord]) -> list[Table]:
             Row(f"{critic}: {kind}", _fault_cells(kinds[kind], clean)) for kind in FAULTS if kind in kinds and clean
         ]
     seconds = [
-        Row(name, {"seconds a video": mean([record.seconds for record in own])})
+        Row(
+            name,
+            {SECONDS: mean([r.seconds for r in own]), UNJUDGED: share(sum(bool(r.problem) for r in own), len(own))},
+        )
         for name, own in grouped(records, lambda record: record.critic).items()
     ]
     return [
@@ -141,7 +210,7 @@ def critic_tables(records: Sequence[CriticRecord]) -> list[Table]:
             tuple(faults),
             ("Found: rated less sound than 95 % of the clean successes. Overlap: frames in both spans over either's.",),
         ),
-        Table("cost", "What does a verdict cost?", ("seconds a video",), tuple(seconds)),
+        Table("cost", "What does a verdict cost?", (SECONDS, UNJUDGED), tuple(seconds)),
     ]
 
 

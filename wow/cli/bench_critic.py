@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,14 @@ class BenchCritic(MakesFolder, Seeded):
     """Frames of the videos that are shown, evenly spread over each episode."""
     every: int = 1
     """Only every so many'th episode."""
+    fit: Path | None = None
+    """File to which the weights that fit these videos best are added; wow/refine/weights.json is the one in use."""
 
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
 
     def run(self) -> Summary:
+        from wow.assembly import ensemble_of
         from wow.bench.critic import CriticRecord, cases_of, critic_tables, judge
         from wow.bench.ledger import Ledger, claim, measured
         from wow.bench.report import Provenance, machine, write_report
@@ -47,14 +51,21 @@ class BenchCritic(MakesFolder, Seeded):
         if self.num_frames < 5 or self.every < 1:
             raise WowError("--num-frames is at least 5 and --every at least 1")
         critics = self._critics()
+        if self.fit is not None and len(critics) < 2:
+            raise WowError(
+                "--fit weighs several critics against each other: name them with --critic, e.g. motion,checks"
+            )
+        together = ensemble_of(list(critics))
         datasets = [open_dataset(folder) for folder in self.data]
         cases = [(dataset, number) for dataset in datasets for number in range(0, len(dataset), self.every)]
         claim(self.out, {"data": [str(folder) for folder in self.data], "critic": self.critic, "model": self.model,
-                         "num_frames": self.num_frames, "every": self.every, "seed": self.seed})  # fmt: skip
+                         "num_frames": self.num_frames, "every": self.every, "seed": self.seed,
+                         "ensemble": asdict(together)})  # fmt: skip
 
         def measure(case: tuple[Dataset, int], place: int) -> list[CriticRecord]:
             found = cases_of(*case, _wrong_goal(), self.num_frames, self.seed)
-            return [record for number, one in enumerate(found) for record in judge(critics, one, f"{place}-{number}")]
+            keyed = ((f"{place}-{number}", one) for number, one in enumerate(found))
+            return [record for key, one in keyed for record in judge(critics, one, key, together)]
 
         try:
             with Progress("judge", total=len(cases), unit="episodes") as progress:
@@ -62,6 +73,8 @@ class BenchCritic(MakesFolder, Seeded):
                 records = measured(ledger, cases, measure, lambda _, done, total: progress.update(done))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"judged episodes are in {self.out}; the same command continues") from None
+        if self.fit is not None:
+            records += self._fit(self.fit, records, list(critics))
         tables = critic_tables(records)
         origin = Provenance(
             shlex.join(["wow", *sys.argv[1:]]),
@@ -78,6 +91,20 @@ class BenchCritic(MakesFolder, Seeded):
             for column, cell in row.cells.items()
         }
         return {"out": self.out, "report": self.out / "report.md", "videos": len(records), **quoted}
+
+    def _fit(self, file: Path, records: list[CriticRecord], names: list[str]) -> list[CriticRecord]:
+        """Stores the weights that fit best. Returns what they say of videos that they were not fitted to."""
+        from wow.assembly import calibrated, store
+        from wow.bench.critic import Weigh, cross_fitted, said, to_fit
+
+        def fit(rows: Sequence[Mapping[str, float]], happened: Sequence[bool]) -> Weigh:
+            return calibrated(rows, happened, names).probability
+
+        rows, happened = said(to_fit(records))
+        if len(set(happened)) < 2:
+            raise WowError("--fit needs successes and failures among the videos: name further --data")
+        store(file, calibrated(rows, happened, names), len(rows))
+        return cross_fitted(records, fit)
 
     def _critics(self) -> dict[str, Critic]:
         from wow.assembly import CRITICS, checkpoint_folder, load, load_critic, named

@@ -63,20 +63,25 @@ def _ask(critic: Critic, video: Video, goal: str) -> Verdict | str:
 class Ensemble:
     """Makes one verdict of several: a weighted sum of log-odds, plus a bias.
 
-    weights: by critic's name; 1 where a name is missing. Where a critic could not judge, the others' weights grow so
-    that their sum stays the same.
+    weights: by critic's name; 1 where a name is missing. A critic that could not judge counts as one that does not
+    know: it changes nothing.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
     bias: float = 0.0
 
+    def probability(self, chances: Mapping[str, float]) -> float:
+        """The probability of success that critics' probabilities, by name, come to."""
+        odds = (self.weights.get(name, 1.0) * log_odds(chance) for name, chance in chances.items())
+        return 1.0 / (1.0 + math.exp(-(self.bias + sum(odds))))
+
     def __call__(self, verdicts: Mapping[str, Verdict]) -> Verdict:
         if not verdicts:
             return Verdict({}, False, 0.5, "no critic could judge this video")
-        shares = self._shares(verdicts)
+        shares = {name: self.weights.get(name, 1.0) for name in verdicts}
         odds = {name: shares[name] * log_odds(verdict.success_probability) for name, verdict in verdicts.items()}
         total = self.bias + sum(odds.values())
-        probability = 1.0 / (1.0 + math.exp(-total))
+        probability = self.probability({name: verdict.success_probability for name, verdict in verdicts.items()})
         # Whose word weighed most for what was decided.
         decisive = max(verdicts, key=lambda name: odds[name] if total > 0 else -odds[name])
         return Verdict(
@@ -88,14 +93,6 @@ class Ensemble:
             seconds=sum(verdict.seconds for verdict in verdicts.values()),
             tokens=sum(verdict.tokens for verdict in verdicts.values()),
         )
-
-    def _shares(self, verdicts: Mapping[str, Verdict]) -> dict[str, float]:
-        """The weight of each critic that judged."""
-        given = {name: self.weights.get(name, 1.0) for name in verdicts}
-        known, present = sum(self.weights.values()), sum(given.values())
-        missing = any(name not in given for name in self.weights)
-        scale = known / present if missing and present > 0 else 1.0
-        return {name: scale * weight for name, weight in given.items()}
 
 
 def log_odds(probability: float) -> float:
