@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from wow.refine.checks import Checks
 from wow.refine.contract import Critic, Refiner
@@ -37,7 +39,7 @@ class Model(Protocol):
     @property
     def embodiment(self) -> Embodiment: ...
     @property
-    def guesser(self) -> object | None: ...
+    def guesser(self) -> Any | None: ...
     @property
     def inverse(self) -> object | None: ...
     def act(self, video: Video, *, paced: bool = True) -> Actions:
@@ -135,14 +137,22 @@ def motion_critic(agent: Model) -> MotionCritic:
 
     Raises WowError where the model has no policy or no inverse dynamics.
     """
-    if agent.guesser is None or agent.inverse is None:
+    guesser = agent.guesser
+    if guesser is None or agent.inverse is None:
         raise WowError(
-            f"{agent.name} has no policy or no inverse dynamics, which the motion critic needs: name another"
+            f"{agent.name} has no policy or no inverse dynamics, which the motion critic needs: judge without it, "
+            f"--critic checks"
         )
+    transitions = int(guesser.config.num_transitions)
 
     def read(video: Video) -> Actions:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say of one clip is in the verdict
             return agent.act(video, paced=False)
 
-    return MotionCritic(read, agent.imitate)
+    def practised(picture: UInt8, goal: str, seconds: float | None) -> Actions:
+        return agent.imitate(picture, goal, fps=None if seconds is None else transitions / seconds)
+
+    right, _, forward = language.VIEW.axes()
+    away = forward * (1, 1, 0) / np.linalg.norm(forward[:2])
+    return MotionCritic(read, practised, np.stack([right, away, np.array([0.0, 0.0, 1.0])]))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wow.refine.contract import Attempt
-from wow.refine.grammar import GrammarRefiner, blamed
+from wow.refine.grammar import VARIED, GrammarRefiner, blamed
 from wow.refine.phrases import DETAILS, Phrasebook, Wording, counted_places, shorts
 from wow.sim.language import (
     FAR,
@@ -160,6 +160,61 @@ def test_words_come_before_scores() -> None:
     scores = {"task_completion": 1.0, "visual_quality": 5.0}
     assert blamed(Verdict(scores, False, 0.9, "the gripper never touches the lid"))[0] == "relation"
     assert blamed(Verdict(scores, False, 0.9, "nothing to say"))[0] == "goal"
+
+
+NOT_BLAMED: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        # the motion critic
+        ("The hand stops 4 cm short. On average it is 3.1 cm from a practised hand.", ["goal"]),
+        ("The hand reaches 6 cm too far left.", ["relation", "goal", "place"]),
+        ("The hand stays 3 cm too high.", ["relation"]),
+        ("It closes the gripper too early (frame 4 instead of 8).", ["story"]),
+        ("It never closes the gripper.", ["story"]),
+        ("The hand moves as a practised one does. On average it is 0.8 cm from a practised hand.", NOT_BLAMED),
+        # the measured checks
+        ("nothing impossible is seen; whether the goal is reached, these checks cannot tell", NOT_BLAMED),
+        ("nothing moves in this video", ["story"]),
+        ("the picture freezes between frames 3 and 9, then goes on", ["story"]),
+        ("between frames 3 and 4 the whole scene leaps, as in a cut", ["story"]),
+        ("frames 3 to 9 seem to run backwards: turned round they fit what comes before and after", ["story"]),
+        ("something on the left of the lower half of the picture trembles to and fro in frames 1 to 9", ["story"]),
+        (
+            "something on the right of the picture moves, appears or vanishes between frames 3 and 4 though nothing "
+            "touches it",
+            ["story", "relation"],
+        ),
+        # the learned critic
+        ('The goal "grasp the left lid, then lift it" looks reached, from frame 7 on (chance 80%).', NOT_BLAMED),
+        ('The goal "reach the shelf" is not reached in the last frame (chance 12%).', ["goal", "relation"]),
+        ('It looks as if the goal "lift" were reached, but the video is not to be believed (chance 4%).', NOT_BLAMED),
+        ("From frame 3 to 5 something jumps from one place to another (91% sure).", ["story"]),
+        ("In frame 3 something that was there disappears (91% sure).", ["story"]),
+        # the answers of a model, and the names before them
+        ("vlm: semantic: the fingers miss the puck", ["relation"]),
+        ("physics: no fault is visible. The arm is sharp.", NOT_BLAMED),
+        ("motion: the motion is smooth, but the gripper never touches the lid", ["relation"]),
+        ("quality: the handle is blurred in the middle of the picture", ["robot"]),
+        ("the steppe appeals", NOT_BLAMED),
+    ],
+)
+def test_the_words_of_every_critic_lead_where_they_should(reason: str, words: list[str]) -> None:
+    """With scores that blame nothing the order of VARIED is left; words come before it, in the order of the text."""
+    order = blamed(Verdict({}, False, 0.9, reason))
+    assert order == list(dict.fromkeys([*words, *VARIED]))
+    assert blamed(Verdict({}, False, 0.9, f"checks: {reason}")) == order
+
+
+def test_a_hand_that_went_too_far_left_makes_it_say_right() -> None:
+    task = TASKS["stick-pull"]
+    start = BOOK.usual(task, {})
+    verdict = Verdict({}, False, 0.6, "motion: The hand reaches 6 cm too far left.")
+    history = [attempt(task.instruction), attempt(BOOK.write(task, start), 1, verdict)]
+    changed = BOOK.read(task, REFINER(task.instruction, history))
+    assert (start.relation, changed.relation) == ("below", "to the left of") or "right" in str(changed.goal)
 
 
 def test_when_all_is_said_it_says_so() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from wow.refine.contract import Paced
 from wow.refine.motion import SAMPLES, MotionCritic, motion_of
-from wow.types import Actions, Dimension, Embodiment, Video, WowError
+from wow.sim import language
+from wow.types import Actions, Dimension, Embodiment, UInt8, Verdict, Video, WowError
 
 CARD = Embodiment(
     "point",
@@ -32,7 +35,12 @@ def straight(end: tuple[float, float, float], count: int = 16, shut: float = 1.0
 
 
 def chance(read: Actions, practised: Actions) -> float:
-    return MotionCritic(lambda video: read, lambda picture, goal: practised)(VIDEO, "go there").success_probability
+    return judged(read, practised).success_probability
+
+
+def judged(read: Actions, practised: Actions, **more: object) -> Verdict:
+    critic = MotionCritic(lambda video: read, lambda picture, goal, seconds: practised, **more)  # type: ignore[arg-type]
+    return critic(VIDEO, "go there")
 
 
 def test_who_moves_as_practised_is_believed_and_who_strays_is_not() -> None:
@@ -49,9 +57,76 @@ def test_fingers_that_shut_at_another_time_count() -> None:
 def test_it_says_where_the_hand_strays_most() -> None:
     read = straight((0.0, 0.0, 0.0))
     read.values[4, 0], read.values[8, 0] = 0.4, -0.4  # away in the fifth transition, back in the ninth
-    verdict = MotionCritic(lambda video: read, lambda picture, goal: straight((0.0, 0.0, 0.0)))(VIDEO, "stay")
+    verdict = judged(read, straight((0.0, 0.0, 0.0)))
     assert not verdict.completed and verdict.span is not None and 4 <= verdict.span[1] <= 9
-    assert "40.0 cm at frame" in verdict.reason
+    assert re.search(r"Around frame [4-8] it is 40 cm too far right\.", verdict.reason)
+
+
+WAY = (0.2, 0.1, -0.2)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ((0.14, 0.1, -0.2), "The hand reaches 6 cm too far left."),
+        ((0.27, 0.1, -0.2), "The hand reaches 7 cm too far right."),
+        ((0.2, 0.04, -0.2), "The hand reaches 6 cm too near."),
+        ((0.2, 0.15, -0.2), "The hand reaches 5 cm too far away."),
+        ((0.2, 0.1, -0.17), "The hand stays 3 cm too high."),
+        ((0.2, 0.1, -0.25), "The hand gets 5 cm too low."),
+        ((0.14, 0.15, -0.2), "The hand reaches 6 cm too far left and reaches 5 cm too far away."),
+        ((0.16, 0.08, -0.16), "The hand stops 6 cm short."),
+        (WAY, "The hand moves as a practised one does."),
+    ],
+)
+def test_it_says_where_the_hand_ends_in_the_picture(end: tuple[float, float, float], said: str) -> None:
+    assert judged(straight(end), straight(WAY)).reason.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("shut", "said"),
+    [
+        (0.25, "closes the gripper too early (frame 5 instead of 9)"),
+        (0.75, "closes the gripper too late (frame 13 instead of 9)"),
+        (1.0, "never closes the gripper"),
+        (0.5, "as a practised one does"),
+    ],
+)
+def test_it_says_when_the_fingers_are_wrong(shut: float, said: str) -> None:
+    assert said in judged(straight(WAY, shut=shut), straight(WAY, shut=0.5)).reason
+    assert "closes the gripper, which it should not" in judged(straight(WAY, shut=0.5), straight(WAY)).reason
+
+
+def test_left_and_away_are_those_of_the_picture() -> None:
+    """With the axes that captions are written by, a gap along them is called by their name."""
+    right, _, forward = language.VIEW.axes()
+    away = forward * (1, 1, 0) / np.linalg.norm(forward[:2])
+    axes = np.stack([right, away, np.array([0.0, 0.0, 1.0])])
+    for direction, words in ((-right, "too far left"), (right, "too far right"), (away, "too far away")):
+        off = np.array(WAY) + 0.06 * direction
+        verdict = judged(straight((off[0], off[1], off[2])), straight(WAY), axes=axes)
+        assert f"reaches 6 cm {words}." in verdict.reason
+
+
+def test_the_policy_is_asked_for_as_many_seconds_as_the_video_has() -> None:
+    asked: list[float | None] = []
+
+    def practised(picture: UInt8, goal: str, seconds: float | None) -> Actions:
+        asked.append(seconds)
+        return straight(WAY)
+
+    critic = MotionCritic(lambda video: straight(WAY), practised)
+    critic(VIDEO, "go there")
+    assert isinstance(critic, Paced)
+    critic.at_pace(8.0)(VIDEO, "go there")
+    assert asked == [None, 2.0]
+
+
+def test_what_is_no_number_is_not_judged() -> None:
+    read = straight(WAY)
+    read.values[3, 1] = np.nan
+    with pytest.raises(WowError, match="no number"):
+        judged(read, straight(WAY))
 
 
 def test_paths_of_other_lengths_are_compared_by_their_share() -> None:

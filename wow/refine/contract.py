@@ -69,6 +69,14 @@ class Critic(Protocol):
         """
 
 
+@runtime_checkable
+class Paced(Protocol):
+    """A critic that has to know at which pace videos were asked for."""
+
+    def at_pace(self, fps: float) -> Critic:
+        """The same critic for videos of so many frames a second of robot time."""
+
+
 class Refiner(Protocol):
     """Writes a better prompt."""
 
