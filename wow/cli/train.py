@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias
 
 import tyro
 
-from wow.cli.options import MakesFolder, Summary, parse_with_tyro
+from wow.cli.options import MakesFolder, Seeded, Summary, parse_with_tyro
 from wow.cli.progress import Progress
 from wow.train.codec import CodecRun
 from wow.train.idm_run import IdmRun
@@ -28,8 +28,11 @@ StartFrom: TypeAlias = Annotated[tuple[str, ...], tyro.conf.arg(name="from")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(MakesFolder):
-    """What training any model has in common. The same command again continues where the run was."""
+class Train(MakesFolder, Seeded):
+    """What training any model has in common. The same command again continues where the run was.
+
+    --seed is short for --config.train.seed.
+    """
 
     data: tuple[Path, ...]
     """Folders of LeRobot datasets to train on, of one robot, size and rate."""
@@ -47,7 +50,12 @@ class Train(MakesFolder):
         required = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
         over: dict[str, Any] = dict.fromkeys(required, tyro.MISSING)
         recipe = find_recipe(cls.recipes, named_recipe(arguments))
-        return parse_with_tyro(cls, arguments, verb, cls(**over, config=recipe))  # type: ignore[call-arg]
+        command: Any = parse_with_tyro(cls, arguments, verb, cls(**over, config=recipe))  # type: ignore[call-arg]
+        if command.seed:
+            train = replace(command.config.train, seed=command.seed)
+            command = replace(command, config=replace(command.config, train=train))
+        read: Self = command
+        return read
 
     def continues(self) -> bool:
         return (self.out / "run.json").exists()

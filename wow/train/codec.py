@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wow.models.codec import Codec, CodecConfig
-from wow.train.loop import TrainConfig
+from wow.train.loop import TrainConfig, fresh
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
 
@@ -55,7 +55,7 @@ class CodecObjective:
     def __init__(self, run: CodecRun, clips: Clips) -> None:
         self.run = run
         self.clips = clips
-        network: nn.Module = Codec(run.model)
+        network: nn.Module = fresh(lambda: Codec(run.model), run.train)
         # On a CPU convolutions run up to twice as fast in this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

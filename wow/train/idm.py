@@ -21,6 +21,7 @@ from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
 from wow.train.idm_data import Source, check_same, moves_of, scale_of_truths, truth_of
 from wow.train.idm_run import IdmRun, IdmWindow, draw_window, layout_of
+from wow.train.loop import fresh
 from wow.train.precision import half_where_fast
 from wow.types import UInt8, WowError
 
@@ -56,7 +57,7 @@ class IdmObjective:
 
     def __init__(self, run: IdmRun, sources: Sequence[Source], codec: Codec | None = None) -> None:
         self.run, self.sources, self.codec = run, tuple(sources), codec
-        network: nn.Module = InverseDynamicsModel(run.model)
+        network: nn.Module = fresh(lambda: InverseDynamicsModel(run.model), run.train)
         # On a CPU convolutions run up to twice as fast in this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         sizes = np.array([len(source.clips.frames) for source in self.sources], np.float64)

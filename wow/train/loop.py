@@ -1,7 +1,7 @@
 """The training loop: every model, one process or several, interrupted and resumed bit for bit.
 
-All randomness of a step comes from a generator seeded with (seed, step, rank). The position in the data is therefore
-the step number, and resuming needs nothing but the checkpoint.
+Initial weights come from the seed, all randomness of a step from a generator seeded with (seed, step, rank). The
+position in the data is therefore the step number, and resuming needs nothing but the checkpoint.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Batch(Protocol):
 
 
 B = TypeVar("B", bound=Batch)
+N = TypeVar("N", bound=nn.Module)
 
 
 class Objective(Protocol[B]):
@@ -118,6 +119,13 @@ def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
     """The randomness of one step in one process."""
     words = np.random.SeedSequence([seed, step, rank]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed((int(words[0]) << 31) ^ int(words[1]))
+
+
+def fresh(build: Callable[[], N], config: TrainConfig) -> N:
+    """A network with the initial weights that the run's seed says; other randomness goes on as if it had not been."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return build()
 
 
 def optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -180,6 +188,9 @@ def train(
     progress = Progress(0, 0.0)
     if (found := latest_checkpoint(run)) is not None:
         progress = load_checkpoint(found, model, average, optimizer)
+    else:
+        # What networks draw themselves, such as dropout; a checkpoint keeps how far that has got.
+        torch.manual_seed(step_generator(config.seed, 0, world.rank).initial_seed())
     batches = _batches(objective, config, world, progress.step)
     wrapped = world.wrap(model)
     log = _Log(run) if world.leads else None

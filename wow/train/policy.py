@@ -22,7 +22,7 @@ from wow.train.codec import to_tensor
 from wow.train.disturb import Disturbance, draw_tint, tinted
 from wow.train.instructed import Instructed
 from wow.train.latents import OnDone, encode_texts
-from wow.train.loop import TrainConfig
+from wow.train.loop import TrainConfig, fresh
 from wow.train.precision import half_where_fast
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
@@ -79,8 +79,9 @@ class PolicyObjective:
 
     def __init__(self, run: PolicyRun, clips: Clips, told: Instructed) -> None:
         self.run, self.clips, self.told = run, clips, told
+        network: nn.Module = fresh(lambda: Policy(run.model), run.train)
         # On a CPU convolutions run up to twice as fast in this layout.
-        self.network: nn.Module = Policy(run.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batch(self, batch_size: int, generator: torch.Generator) -> PolicyBatch:
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))

@@ -22,7 +22,7 @@ from wow.models.text import TextConditioner
 from wow.train.codec import to_tensor, to_uint8
 from wow.train.instructed import Instructed
 from wow.train.latents import encode_frames, encode_texts
-from wow.train.loop import TrainConfig
+from wow.train.loop import TrainConfig, fresh
 from wow.train.relations import FrameEncoder, ObservedDiT, clip_features, encode_teacher, relation_loss
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
@@ -194,9 +194,17 @@ class WorldObjective:
         self.run, self.clips, self.latents = run, clips, latents
         self.told, self.codec = told, codec
         self.teacher = teacher
-        dit = DiT(run.model)
-        self.plain = dit
-        self.network: nn.Module = WorldNetwork(dit if teacher is None else ObservedDiT(dit, run.relation_block))
+        self.network: nn.Module = fresh(self._build, run.train)
+
+    def _build(self) -> WorldNetwork:
+        dit = DiT(self.run.model)
+        return WorldNetwork(dit if self.teacher is None else ObservedDiT(dit, self.run.relation_block))
+
+    @property
+    def plain(self) -> DiT:
+        """The transformer alone."""
+        assert isinstance(self.network, WorldNetwork)
+        return self.network.plain
 
     def batch(self, batch_size: int, generator: torch.Generator) -> WorldBatch:
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
