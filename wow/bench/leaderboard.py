@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wow.bench import scores_v1 as v1
+from wow.bench.executability import Executed, executed_in, executed_over
 from wow.bench.intervals import Estimate
 from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard, scaled_v2
 from wow.bench.scores_v2 import GROUPS, SCALES
@@ -26,18 +28,28 @@ class V1Scores:
 
 
 @dataclass(frozen=True)
+class Stratum:
+    """One run on the samples of one ability, sub-task or difficulty. overall: on the second scale; None without any."""
+
+    n: int
+    overall: Estimate | None
+    executed: Executed
+
+
+@dataclass(frozen=True)
 class Leaderboard:
     """The runs, best first by the second scale, which is taken over the metrics that all of them have.
 
-    v2: the scores of each; shared: those metrics; strata: by kind and name, each run's overall score there, None where
-    it has no sample. v1: None where fewer than two runs stand beside each other.
+    v2: the scores of each; shared: those metrics; strata: by kind and name, each run there. v1: None where fewer than
+    two runs stand beside each other. executed: what came of executing each run's videos.
     """
 
     runs: tuple[Results, ...]
     v2: tuple[ScaledV2, ...]
     shared: tuple[str, ...]
-    strata: Mapping[str, Mapping[str, tuple[Estimate | None, ...]]]
+    strata: Mapping[str, Mapping[str, tuple[Stratum, ...]]]
     v1: tuple[V1Scores, ...] | None
+    executed: tuple[Executed, ...]
 
     @property
     def labels(self) -> list[str]:
@@ -54,21 +66,27 @@ def leaderboard(runs: Sequence[Results]) -> Leaderboard:
     scored.sort(key=lambda pair: -(pair[1].scores.overall or -1.0))
     ranked = [run for run, _ in scored]
     counted = tuple(scored[0][1].scores.metrics)
-    strata = {kind: _stratum_scores([run.board.only(counted) for run in ranked], kind) for kind in STRATA}
-    relative = relative_scores(ranked, counted) if len(ranked) > 1 else None
-    return Leaderboard(tuple(ranked), tuple(scores for _, scores in scored), counted, strata, relative)
+    strata = {kind: _in_strata([run.board for run in ranked], counted, kind) for kind in STRATA}
+    return Leaderboard(
+        runs=tuple(ranked),
+        v2=tuple(scores for _, scores in scored),
+        shared=counted,
+        strata=strata,
+        v1=relative_scores(ranked, counted) if len(ranked) > 1 else None,
+        executed=tuple(executed_in(run.content["metrics"]) for run in ranked),
+    )
 
 
-def _stratum_scores(boards: Sequence[Scoreboard], kind: str) -> dict[str, tuple[Estimate | None, ...]]:
-    """For each ability, sub-task or difficulty the overall score of each run; nothing where there is only one."""
+def _in_strata(boards: Sequence[Scoreboard], counted: Sequence[str], kind: str) -> dict[str, tuple[Stratum, ...]]:
+    """Each run in each ability, sub-task or difficulty; nothing where there is only one."""
     names = sorted({name for board in boards for name in board.strata[kind]})
     if len(names) < 2:
         return {}
-    rows = {name: [board.rows(kind, name) for board in boards] for name in names}
-    return {
-        name: tuple(scaled_v2(board, found).overall for board, found in zip(boards, rows[name], strict=True))
-        for name in names
-    }
+    return {name: tuple(_stratum(board, counted, board.rows(kind, name)) for board in boards) for name in names}
+
+
+def _stratum(board: Scoreboard, counted: Sequence[str], rows: NDArray[np.int64]) -> Stratum:
+    return Stratum(len(rows), scaled_v2(board.only(counted), rows).overall, executed_over(board, rows))
 
 
 def relative_scores(runs: Sequence[Results], shared: Sequence[str]) -> tuple[V1Scores, ...] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wow.bench.charts import bars, legend, radar
 from wow.bench.dimensions.registry import METRICS
+from wow.bench.executability import HEAD, NOTE, has_any
 from wow.bench.leaderboard import Leaderboard, estimate_of
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
@@ -55,8 +56,10 @@ def _leaderboard(board: Leaderboard) -> str:
         cells = [number(board.v2[place].groups.get(group), 1) for group in GROUPS]
         relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
         overall = number(board.v2[place].overall, 1)
-        rows.append([escape(board.labels[place]), *cells, overall, relative, str(run.content["counts"]["scored"])])
-    head = ["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", "samples"]
+        executed = board.executed[place].html()
+        scored = str(run.content["counts"]["scored"])
+        rows.append([escape(board.labels[place]), *cells, overall, relative, executed, scored])
+    head = ["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "samples"]
     return table(head, rows) + _note(board)
 
 
@@ -69,7 +72,7 @@ def _note(board: Leaderboard) -> str:
     if scores.substitutes:
         stand_ins = [f"{name} for {SCALES[name].substitute_for}" for name in scores.substitutes]
         said += f" In place of what is missing: {', '.join(stand_ins)}."
-    return f'<p class="small">{escape(said)}</p>'
+    return f'<p class="small">{escape(said)} {escape(NOTE)}</p>'
 
 
 def _charts(board: Leaderboard) -> list[str]:
@@ -85,7 +88,7 @@ def _charts(board: Leaderboard) -> list[str]:
             label: {
                 name: estimate.value
                 for name, found in board.strata["ability"].items()
-                if (estimate := found[place]) is not None
+                if (estimate := found[place].overall) is not None
             }
             for place, label in enumerate(board.labels)
         }
@@ -113,11 +116,13 @@ def _strata(board: Leaderboard, kind: str) -> str:
     if not board.strata[kind]:
         return ""
     rows = []
-    for name, scores in board.strata[kind].items():
-        count = max((found.n for found in scores if found is not None), default=0)
-        rows.append([escape(name), str(count), *(number(found, 1) for found in scores)])
-    head = [kind.replace("_", "-"), "samples", *map(escape, board.labels)]
-    return f"<h2>By {kind.replace('_', '-')} (overall v2)</h2>{table(head, rows)}"
+    for name, found in board.strata[kind].items():
+        count = max(one.n for one in found)
+        rows.append([escape(name), str(count), "overall v2", *(number(one.overall, 1) for one in found)])
+        if has_any([one.executed for one in found]):
+            rows.append(["", "", HEAD, *(one.executed.html() for one in found)])
+    head = [kind.replace("_", "-"), "samples", "", *map(escape, board.labels)]
+    return f"<h2>By {kind.replace('_', '-')}</h2>{table(head, rows)}"
 
 
 def _missing(board: Leaderboard) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from wow.bench.dimensions.registry import METRICS
+from wow.bench.executability import HEAD, NOTE, executed_in
 from wow.bench.leaderboard import V1Scores, estimate_of, relative_scores, value_of
 from wow.bench.scoreboard import STRATA, scoreboard_of
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES, ScoresV2, score_v2
 from wow.bench.suite_compare import check_alike
-from wow.bench.suite_report import shown
 from wow.bench.suite_results import FORMAT, RESULTS, Results
-from wow.bench.text import grid, write_json, write_text
+from wow.bench.text import grid, shown, write_json, write_text
 from wow.types import WowError
 
 TABLE = "leaderboard.json"
@@ -74,18 +74,16 @@ def write_standings(out: Path, table: Standings) -> list[Path]:
 def markdown(table: Standings) -> str:
     """The table for people."""
     first = table.runs[0].content
-    rows = [
-        ["place", "tested", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", "executed", "n"]
-    ]
+    rows = [["place", "tested", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "n"]]
     for place, (run, scores) in enumerate(zip(table.runs, table.v2, strict=True)):
         groups = [_number(scores.groups.get(group)) for group in GROUPS]
         relative = None if table.v1 is None else table.v1[place].overall
-        executed = shown(estimate_of((run.content["metrics"].get("executed_success") or {}).get("estimate")))
+        executed = executed_in(run.content["metrics"]).markdown()
         counted = str(run.content["counts"]["scored"])
         rows.append([str(place + 1), run.name, *groups, _number(scores.overall), _number(relative), executed, counted])
     lines = [f"# Leaderboard: {first['suite']}", f"Suite hash `{table.runs[0].digest}`.", grid(rows)]
     lines += [
-        f"Both scales over what all runs have: {', '.join(table.shared) or 'nothing'}.",
+        f"Both scales over what all runs have: {', '.join(table.shared) or 'nothing'}. {NOTE}",
         "## Metrics",
         _metrics(table),
     ]

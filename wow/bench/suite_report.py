@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from wow.bench.dimensions.registry import METRICS
-from wow.bench.intervals import Estimate
+from wow.bench.executability import HEAD, NOTE, has_any
 from wow.bench.leaderboard import Leaderboard, estimate_of
 from wow.bench.page import write_page
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
 from wow.bench.suite_compare import Difference
-from wow.bench.text import grid, write_json, write_text
+from wow.bench.text import grid, shown, write_json, write_text
 
 HOW = (
     "Means with 95 % bootstrap intervals over samples. Scale v2: fixed anchors, a monotone map for each metric, "
@@ -60,16 +60,6 @@ def markdown(board: Leaderboard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def shown(found: Estimate | None, digits: int = 2) -> str:
-    """An estimate for people: `12.34 (11.00 to 13.50)`."""
-    if found is None:
-        return "N/A"
-    decimals = digits if abs(found.value) < 1000 else 0
-    if found.low is None or found.high is None:
-        return f"{found.value:.{decimals}f}"
-    return f"{found.value:.{decimals}f} ({found.low:.{decimals}f} to {found.high:.{decimals}f})"
-
-
 def differences_table(differences: Sequence[Difference]) -> str:
     """A comparison as Markdown."""
     rows = [["samples", "metric", "A", "B", "A - B", "draws beyond 0", "better"]]
@@ -81,13 +71,14 @@ def differences_table(differences: Sequence[Difference]) -> str:
 
 
 def _leaderboard(board: Leaderboard) -> str:
-    rows = [["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", "samples"]]
+    rows = [["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "samples"]]
     for place, run in enumerate(board.runs):
         groups = [shown(board.v2[place].groups.get(group), 1) for group in GROUPS]
         relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
         overall = shown(board.v2[place].overall, 1)
-        rows.append([board.labels[place], *groups, overall, relative, str(run.content["counts"]["scored"])])
-    return f"{grid(rows)}\n\nOver what all runs have: {', '.join(board.shared) or 'nothing'}."
+        executed = board.executed[place].markdown()
+        rows.append([board.labels[place], *groups, overall, relative, executed, str(run.content["counts"]["scored"])])
+    return f"{grid(rows)}\n\nOver what all runs have: {', '.join(board.shared) or 'nothing'}. {NOTE}"
 
 
 def _metrics(board: Leaderboard) -> str:
@@ -102,12 +93,14 @@ def _metrics(board: Leaderboard) -> str:
 
 
 def _strata(board: Leaderboard, kind: str) -> str:
+    """Of each stratum every run's overall score and, below it, what was executed."""
     if not board.strata[kind]:
         return ""
-    rows = [[kind.replace("_", "-"), "n", *(f"{label}, v2" for label in board.labels)]]
-    for name, scores in board.strata[kind].items():
-        count = max((found.n for found in scores if found is not None), default=0)
-        rows.append([name, str(count), *(shown(found, 1) for found in scores)])
+    rows = [[kind.replace("_", "-"), "n", "", *board.labels]]
+    for name, found in board.strata[kind].items():
+        rows.append([name, str(max(one.n for one in found)), "overall v2", *(shown(one.overall, 1) for one in found)])
+        if has_any([one.executed for one in found]):
+            rows.append(["", "", HEAD, *(one.executed.markdown() for one in found)])
     return grid(rows)
 
 

@@ -32,6 +32,16 @@ def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
+def shown(found: Estimate | None, digits: int = 2) -> str:
+    """An estimate for people: `12.34 (11.00 to 13.50)`."""
+    if found is None:
+        return "N/A"
+    decimals = digits if abs(found.value) < 1000 else 0
+    if found.low is None or found.high is None:
+        return f"{found.value:.{decimals}f}"
+    return f"{found.value:.{decimals}f} ({found.low:.{decimals}f} to {found.high:.{decimals}f})"
+
+
 def percent(estimate: Estimate | None) -> str:
     """A share with its interval; nothing where there is none."""
     if estimate is None:
