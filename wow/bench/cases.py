@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from wow.bench.align import aligned, resized, spread
-from wow.bench.dimensions.contract import Case
+from wow.bench.dimensions.contract import MASKS, OTHER, TRUTH, Case
 from wow.bench.suite import REGIONS, Sample
 from wow.data.picture import read_picture
 from wow.data.video_file import VideoFile
 from wow.types import UInt8, Video, WowError
+
+Found = TypeVar("Found")
 
 LARGEST_VIDEO = 2 << 30
 """Bytes of the decoded frames of the largest video that is scored."""
@@ -33,19 +38,25 @@ class Loaded:
     changed: tuple[str, ...]
 
 
-def load_case(sample: Sample, video: Path, other: Path | None = None) -> Loaded:
+def load_case(
+    sample: Sample, video: Path, other: Path | None = None, broken: Mapping[str, str] | None = None
+) -> Loaded:
     """The case of a sample and the file of a video of it. other: the same picture, another instruction.
 
-    Raises WowError for a file that is missing, damaged, or no video: one line that names it.
+    A truth, masks or another video that are damaged are as if they were not there, and the case says so. broken: what
+    is known to be already. Raises WowError where the first frame or the video itself is: one line that names it.
     """
+    wrong = dict(broken or {})
     first = read_picture(sample.first_frame)
-    truth = None if sample.truth is None else read_film(sample.truth)
+    truth = None if sample.truth is None else _unless_broken(TRUTH, wrong, partial(read_film, sample.truth))
     size = first.shape[:2] if truth is None else truth.frames.shape[1:3]
-    made = aligned(read_film(video), truth, (size[0], size[1]))
-    labels = read_masks(sample, (size[0], size[1]), first.shape[:2])
+    height, width = size[0], size[1]
+    made = aligned(read_film(video), truth, (height, width))
+    labels = _unless_broken(MASKS, wrong, lambda: read_masks(sample, (height, width), first.shape[:2]))
     exact = None
     if labels is not None and truth is not None and len(labels) == len(truth):
         exact = labels[list(made.truth_rows)]
+    second = None if other is None else _unless_broken(OTHER, wrong, partial(read_film, other))
     return Loaded(
         Case(
             sample=sample,
@@ -54,10 +65,20 @@ def load_case(sample: Sample, video: Path, other: Path | None = None) -> Loaded:
             truth=made.truth,
             regions=None if labels is None else labels[0],
             exact=exact,
-            other=None if other is None else resized(read_film(other).frames, (size[0], size[1])),
+            other=None if second is None else resized(second.frames, (height, width)),
+            broken=wrong,
         ),
         made.changed,
     )
+
+
+def _unless_broken(need: str, wrong: dict[str, str], read: Callable[[], Found]) -> Found | None:
+    """What `read` gives; None, and the reason in `wrong`, where it cannot be read."""
+    try:
+        return read()
+    except WowError as problem:
+        wrong[need] = str(problem)
+        return None
 
 
 def read_film(path: Path) -> Video:

@@ -30,7 +30,7 @@ class ScoreRecord:
     """One metric of one sample. tool: what filled the metric's needs; video: the hash of the file that was scored.
 
     value is None where there is none: `why` says why, `need` what is lacking. See `Measurement` for the parts.
-    alike: what was done to make the video like its truth.
+    alike: what was done to make the video like its truth; broken: what belongs to the sample and could not be read.
     """
 
     key: str
@@ -44,11 +44,12 @@ class ScoreRecord:
     need: str = ""
     seconds: float = 0.0
     alike: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 def record_from_json(**stored: Any) -> ScoreRecord:
     """A record as its line in the ledger has it."""
-    lists = {name: tuple(stored.get(name, ())) for name in ("parts", "alike")}
+    lists = {name: tuple(stored.get(name, ())) for name in ("parts", "alike", "broken")}
     return ScoreRecord(**{**stored, **lists})
 
 
@@ -132,6 +133,8 @@ def run_suite(
             known.pop(result.key, None)
         on_done(done, len(jobs))
     flat = [known[s.key][name] for s in suite.samples if s.key in known for name in names if name in known[s.key]]
+    broken = dict.fromkeys((record.key, what) for record in flat for what in record.broken)
+    problems += [SuiteProblem(key, what, left_out=False) for key, what in broken]
     order = {sample.key: place for place, sample in enumerate(suite.samples)}
     problems.sort(key=lambda problem: order.get(problem.key, -1))
     return SuiteRun(
@@ -191,9 +194,8 @@ def do_job(work: Work, job: Job) -> JobDone:
         due = due_metrics(job, digest, work)
         if not due:
             return JobDone(key)
-        wants_other = any(OTHER in metric.needs for metric in due)
-        other = work.source.other(job.sample) if wants_other else None
-        loaded = load_case(job.sample, video, other)
+        other, broken = _other_of(work, job.sample) if any(OTHER in metric.needs for metric in due) else (None, {})
+        loaded = load_case(job.sample, video, other, broken)
     except WowError as problem:
         return JobDone(key, problem=str(problem))
     needs = frozenset(need for metric in due for need in metric.needs)
@@ -204,8 +206,16 @@ def do_job(work: Work, job: Job) -> JobDone:
         found = measure(metric, loaded.case, tools, lacks)
         seconds = time.perf_counter() - started
         record = _record(key, metric, tool_of(metric, names), digest, found, seconds)
-        records.append(replace(record, alike=loaded.changed))
+        records.append(replace(record, alike=loaded.changed, broken=tuple(loaded.case.broken.values())))
     return JobDone(key, tuple(records))
+
+
+def _other_of(work: Work, sample: Sample) -> tuple[Path | None, dict[str, str]]:
+    """The video for another instruction, and why there is none where making it went wrong."""
+    try:
+        return work.source.other(sample), {}
+    except WowError as problem:
+        return None, {OTHER: str(problem)}
 
 
 def due_metrics(job: Job, digest: str, work: Work) -> list[Metric]:

@@ -115,7 +115,8 @@ class Case:
 
     video, truth: uint8 [T, H, W, 3] of one shape. regions: uint8 [H, W], indices into `REGIONS`, of the first frame.
     exact: the same for every frame of the truth, [T, H, W], where the suite knows it. other: the video imagined from
-    the same first frame for another sample's instruction (or actions), [T, H, W, 3].
+    the same first frame for another sample's instruction (or actions), [T, H, W, 3]. broken: what is there but cannot
+    be read, by need, with what is wrong with it.
     """
 
     sample: Sample
@@ -125,13 +126,14 @@ class Case:
     regions: UInt8 | None = None
     exact: UInt8 | None = None
     other: UInt8 | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, Any] = field(default_factory=dict)
 
     def frames(self, which: str) -> UInt8:
         """The frames of `VIDEO` or of `REFERENCE`."""
         found = self.video if which == VIDEO else self.truth
         if found is None:
-            raise NotMeasurable(f"the sample has no {TRUTH}")
+            raise NotMeasurable(self.broken.get(TRUTH, f"the sample has no {TRUTH}"))
         return found
 
     def masks(self, which: str, region: str) -> NDArray[np.bool_]:

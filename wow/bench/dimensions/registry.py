@@ -62,7 +62,7 @@ def measure(metric: Metric, case: Case, tools: Tools, lacks: Mapping[str, str] |
     """
     for need in metric.needs:
         if not _has(need, case, tools):
-            return Measurement(None, why=(lacks or {}).get(need, _WHY[need]), need=need)
+            return Measurement(None, why=case.broken.get(need) or (lacks or {}).get(need, _WHY[need]), need=need)
     try:
         found = metric.measure(case, tools)
     except WowError as problem:
