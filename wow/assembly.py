@@ -55,6 +55,7 @@ from wow.models.policy import Policy, PolicyConfig
 from wow.models.text import TextConditioner, TextEncoder, TextEncoderConfig
 from wow.refine.contract import Attempt as Attempt
 from wow.refine.contract import Critic as Critic
+from wow.refine.contract import Paced as Paced
 from wow.refine.contract import Refiner as Refiner
 from wow.refine.contract import Round as Round
 from wow.refine.grammar import GrammarRefiner as GrammarRefiner

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from wow import assembly
+from wow import assembly, weights
 from wow.cli.main import main
+from wow.cli.refine import critics_for, team_of
 from wow.data.video_file import read_video
-from wow.types import Verdict, Video, WowError
+from wow.types import UInt8, Verdict, Video, WowError
 
 PICTURE = str(Path(__file__).parents[2] / "docs/images/drawer.png")
 
@@ -50,6 +52,39 @@ def critics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def refine(out: Path, *words: str, goal: str = "open the drawer") -> int:
     fast = ["--num-frames", "5", "--num-inference-steps", "1", "--num-planning-steps", "2", "--confident", "2"]
     return main(["refine", PICTURE, goal, "--out", str(out), *fast, *words])
+
+
+def test_who_judges_follows_from_what_the_model_has(tmp_path: Path) -> None:
+    parts = weights.read_manifest(weights.shipped()).parts
+    can_move = {"policy", "idm"} <= set(parts)
+    assert critics_for("wow-mini") == ("motion,checks" if can_move else "checks")
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    for others, expected in ((("policy", "idm"), "motion,checks"), (("policy",), "checks"), ((), "checks")):
+        found = SimpleNamespace(parts=("codec", "dit", *others))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(weights, "read_manifest", lambda folder, found=found: found)
+            assert critics_for(whole) == expected
+    assert critics_for(None) == "checks", "somebody else's model"
+
+
+def test_a_critic_that_needs_the_pace_is_told_it() -> None:
+    @dataclass(frozen=True)
+    class Watch(Stir):
+        fps: float | None = None
+
+        def at_pace(self, fps: float) -> Watch:
+            return replace(self, fps=fps)
+
+    agent = assembly.load("wow-mini")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(assembly.CRITICS, "watch", lambda agent: Watch())
+        told = [team_of(agent, "watch,stir", "grammar", no_video, fps).critics for fps in (None, 4.0)]
+    assert [critics[0].fps for critics in told] == [None, 4.0]  # type: ignore[attr-defined]
+
+
+def no_video(picture: UInt8, prompt: str, seeds: Sequence[int]) -> list[Video]:
+    return []
 
 
 def test_nothing_has_to_be_installed_or_named_for_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.progress import Progress
+from wow.cli.refine import critics_for
 from wow.types import WowError
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class BenchCritic(MakesFolder, Seeded):
 
     data: tuple[Path, ...]
     """Held-out episodes that say whether they succeeded; those of wow run --suite … --record DIR count as imagined."""
-    critic: str = "learned"
-    """Who judges, with commas: learned, checks, …"""
+    critic: str | None = None
+    """Who judges, with commas: learned, checks, motion, … Without it motion,checks where the model has a policy and
+    inverse dynamics, else checks."""
     model: str = "wow-mini"
     """Model whose critic it is: a name, a checkpoint's folder, or a run of wow train critic."""
     num_frames: int = 17
@@ -37,6 +39,11 @@ class BenchCritic(MakesFolder, Seeded):
     """Only every so many'th episode."""
     fit: Path | None = None
     """File to which the weights that fit these videos best are added; wow/refine/weights.json is the one in use."""
+
+    @property
+    def judges(self) -> str:
+        """Who judges."""
+        return critics_for(self.model) if self.critic is None else self.critic
 
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
@@ -58,7 +65,7 @@ class BenchCritic(MakesFolder, Seeded):
         together = ensemble_of(list(critics))
         datasets = [open_dataset(folder) for folder in self.data]
         cases = [(dataset, number) for dataset in datasets for number in range(0, len(dataset), self.every)]
-        claim(self.out, {"data": [str(folder) for folder in self.data], "critic": self.critic, "model": self.model,
+        claim(self.out, {"data": [str(folder) for folder in self.data], "critic": self.judges, "model": self.model,
                          "num_frames": self.num_frames, "every": self.every, "seed": self.seed,
                          "ensemble": asdict(together)})  # fmt: skip
 
@@ -78,7 +85,7 @@ class BenchCritic(MakesFolder, Seeded):
         tables = critic_tables(records)
         origin = Provenance(
             shlex.join(["wow", *sys.argv[1:]]),
-            f"{self.critic} of {self.model}",
+            f"{self.judges} of {self.model}",
             ", ".join(map(str, self.data)),
             machine(),
             time.strftime("%F"),
@@ -110,8 +117,8 @@ class BenchCritic(MakesFolder, Seeded):
         from wow.assembly import CRITICS, checkpoint_folder, load, load_critic, named
         from wow.train.export import as_checkpoint
 
-        names = list(dict.fromkeys(word.strip() for word in self.critic.split(",")))
-        makers = dict(zip(names, named(self.critic, CRITICS, "critic"), strict=True))
+        names = list(dict.fromkeys(word.strip() for word in self.judges.split(",")))
+        makers = dict(zip(names, named(self.judges, CRITICS, "critic"), strict=True))
         critics: dict[str, Critic] = {}
         if "learned" in makers:
             del makers["learned"]  # a run of wow train critic is no world model

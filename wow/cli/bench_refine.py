@@ -15,7 +15,7 @@ from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
-from wow.cli.refine import CRITICS_AT_HAND, imaginer, team_of
+from wow.cli.refine import CRITICS_AT_HAND, critics_for, imaginer, team_of
 from wow.cli.sampling import Sampling
 from wow.cli.strategies import Workplace, check_strategies
 from wow.types import Actions, WowError
@@ -42,8 +42,9 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
     """Strategies with commas: also best-of-truth."""
     budget: str = "2,4,8"
     """Numbers of videos to compare, with commas."""
-    critic: str = CRITICS_AT_HAND
-    """Who judges, with commas."""
+    critic: str | None = None
+    """Who judges, with commas. Without it motion,checks where the model has a policy and inverse dynamics, else
+    checks."""
     refiner: str = "grammar"
     """Who rewrites."""
     candidates: int = 1
@@ -61,6 +62,11 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
 
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
+
+    @property
+    def critics(self) -> str:
+        """Who judges."""
+        return critics_for(self.model) if self.critic is None else self.critic
 
     @property
     def budgets(self) -> list[int]:
@@ -88,7 +94,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
         if min(self.seeds, self.candidates, self.steps, self.workers) < 1:
             raise WowError("--seeds, --candidates, --steps and --workers are at least 1")
         check_strategies(self.strategies)
-        named(self.critic, CRITICS, "critic")
+        named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
         named(self.refiner, REFINERS, "refiner")
         _ = self.budgets, self.jobs, self.options()
         super().prepare()
@@ -131,10 +137,11 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
         from wow.assembly import model_hash
         from wow.sim.suites import suite_tasks
 
-        names = ("seed", "strategies", "critic", "refiner", "candidates", "plan_from", "steps")
+        names = ("seed", "strategies", "refiner", "candidates", "plan_from", "steps")
         settings = {name: getattr(self, name) for name in names} | self.sampling()
         hashed = model_hash(self.model)
-        return {**settings, "tasks": list(suite_tasks(self.tasks)), "budget": self.budgets, "model_hash": hashed}
+        chosen = {"tasks": list(suite_tasks(self.tasks)), "budget": self.budgets, "critic": self.critics}
+        return {**settings, **chosen, "model_hash": hashed}
 
     def _report(self, records: list[RefinementRecord], num_new: int) -> Summary:
         from wow.bench.refinement import gains, lines, write_refinement
@@ -142,7 +149,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
 
         origin = Provenance(
             command=shlex.join(["wow", *sys.argv[1:]]),
-            system=f"{self.model}, judged by {self.critic}, rewritten by {self.refiner}, {self.plan_from} executed",
+            system=f"{self.model}, judged by {self.critics}, rewritten by {self.refiner}, {self.plan_from} executed",
             data=f"{self.tasks}: {self.seeds} scenes each from seed {self.seed}",
             machine=f"{machine()}, {self.workers} processes",
             date=time.strftime("%Y-%m-%d %H:%M %Z"),
@@ -184,7 +191,7 @@ class _Bench:
             raise WowError(f"{self._agent.name} has no inverse dynamics to execute videos: use --plan-from policy")
         self._options: SamplingOptions = command.options()
         imagine = imaginer(self._agent, command.num_frames, self._options, command.fps)
-        self._team = team_of(self._agent, command.critic, command.refiner, imagine)
+        self._team = team_of(self._agent, command.critics, command.refiner, imagine, command.fps)
         self._grammar = grammar_refiner()
         self._runner = EpisodeRunner(EpisodeSettings(model=command.model), self._agent)
 

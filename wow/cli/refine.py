@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Imaginer = Callable[[UInt8, str, Sequence[int]], list[Video]]
 
 CRITICS_AT_HAND = "checks"
-"""Who judges unless somebody says otherwise: those that need no weights and no endpoint that may be missing."""
+"""Who needs no weights and no endpoint that may be missing."""
 
 TRACE = "trace.jsonl"
 REPORT = "report.html"
@@ -35,8 +35,9 @@ REPORT = "report.html"
 class Refining(Command):
     """Who judges and rewrites, and what may be spent."""
 
-    critic: str = CRITICS_AT_HAND
-    """Who judges, with commas: learned, checks, motion, vlm (an endpoint), local-vlm."""
+    critic: str | None = None
+    """Who judges, with commas: learned, checks, motion, vlm (an endpoint), local-vlm. Without it motion,checks where
+    the model has a policy and inverse dynamics, else checks."""
     refiner: str = "grammar"
     """Who rewrites the prompt: grammar (built in), or llm (an endpoint)."""
     candidates: int = 2
@@ -69,8 +70,12 @@ class Refining(Command):
         """Raises WowError for a critic or refiner that there is not, before anything is loaded."""
         from wow.assembly import CRITICS, REFINERS, named
 
-        named(self.critic, CRITICS, "critic")
+        named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
         named(self.refiner, REFINERS, "refiner")
+
+    def critics(self, model: str) -> str:
+        """Who judges what this model imagines."""
+        return critics_for(model) if self.critic is None else self.critic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +114,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
         agent = load(self.model)
         frames, fitting = agent.fit(read_picture(self.image))
         imagine = imaginer(agent, self.num_frames, self.options(), self.fps)
-        team = team_of(agent, self.critic, self.refiner, imagine)
+        team = team_of(agent, self.critics(self.model), self.refiner, imagine, self.fps)
         trace = Trace(self.out, self._identity(frames[0]))
         past, rules = trace.claim(), self.rules(self.seed)
         loaded = time.perf_counter()
@@ -136,7 +141,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
         from wow.assembly import model_hash
 
         search = {"goal": self.instruction, "seed": self.seed, "candidates": self.candidates, "expand": self.expand}
-        people = {"critic": self.critic, "refiner": self.refiner, "model_hash": model_hash(self.model)}
+        people = {"critic": self.critics(self.model), "refiner": self.refiner, "model_hash": model_hash(self.model)}
         return {**search, **people, **self.sampling(), "picture": hashlib.sha256(picture.tobytes()).hexdigest()}
 
     def _write(self, search: Search, fitting: str, times: dict[str, float]) -> Summary:
@@ -170,27 +175,32 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
     def _write_report(self, rounds: Sequence[Round], stopped: str | None) -> None:
         from wow.assembly import write_page
 
-        facts = {"Model": self.model, "Critics": self.critic, "Refiner": self.refiner, "Seed": self.seed}
+        facts = {"Model": self.model, "Critics": self.critics(self.model), "Refiner": self.refiner, "Seed": self.seed}
         command = shlex.join(["wow", *sys.argv[1:]])
         write_page(self.out / REPORT, self.instruction, rounds, stopped, {**facts, "Command": command})
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """A search as part of something else. candidates: videos of a round."""
+    """A search as part of something else.
 
-    critic: str = CRITICS_AT_HAND
+    critic: None for those that suit the model. candidates: videos of a round. fps: at which they are imagined, where
+    somebody asked for a pace.
+    """
+
+    critic: str | None = None
     refiner: str = "grammar"
     samples: int = 4
     candidates: int = 1
     confident: float = 0.9
+    fps: float | None = None
 
 
 def searcher(agent: Agent, settings: SearchSettings, imagine: Imaginer, goal: str) -> Callable[[UInt8, int], Search]:
     """A function that searches for a video from a picture [H, W, 3], with a seed of its own for every search."""
     from wow.assembly import Budget, Rules, refine
 
-    team = team_of(agent, settings.critic, settings.refiner, imagine)
+    team = team_of(agent, settings.critic, settings.refiner, imagine, settings.fps)
 
     def search(picture: UInt8, seed: int) -> Search:
         # Seeds of two searches never overlap.
@@ -201,11 +211,32 @@ def searcher(agent: Agent, settings: SearchSettings, imagine: Imaginer, goal: st
     return search
 
 
-def team_of(agent: Agent, critic: str, refiner: str, imagine: Imaginer) -> Team:
-    """Who takes part in a search with this model. Raises WowError for a name that there is not."""
-    from wow.assembly import CRITICS, REFINERS, Team, ensemble, named
+def critics_for(model: str | Path | None) -> str:
+    """Who judges what a model imagines unless somebody says otherwise: whoever needs nothing that may be missing.
 
-    critics = [make(agent) for make in named(critic, CRITICS, "critic")]
+    model: None for one without a checkpoint of ours.
+    """
+    from wow import weights
+    from wow.assembly import checkpoint_folder
+    from wow.foundation.source import is_foundation
+
+    if model is None or is_foundation(model):
+        return CRITICS_AT_HAND
+    parts = weights.read_manifest(checkpoint_folder(model)).parts
+    return f"motion,{CRITICS_AT_HAND}" if {"policy", "idm"} <= set(parts) else CRITICS_AT_HAND
+
+
+def team_of(agent: Agent, critic: str | None, refiner: str, imagine: Imaginer, fps: float | None = None) -> Team:
+    """Who takes part in a search with this model. critic: None for those that suit it. fps: of the videos.
+
+    Raises WowError for a name that there is not.
+    """
+    from wow.assembly import CRITICS, REFINERS, Paced, Team, ensemble, named
+
+    names = critics_for(agent.folder) if critic is None else critic
+    critics = [make(agent) for make in named(names, CRITICS, "critic")]
+    if fps is not None:
+        critics = [one.at_pace(fps) if isinstance(one, Paced) else one for one in critics]
     (writer,) = (make(agent) for make in named(refiner, REFINERS, "refiner"))
     return Team(imagine, critics, ensemble(critics), writer)
 

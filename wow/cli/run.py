@@ -63,8 +63,9 @@ class Run(Sampling, MakesFolder, Seeded):
     """Imagine a plan once more when its uncertainty is above this; results.json tells what is usual."""
     refine: bool = False
     """Search for each clip with critics and better prompts; --candidates is then the videos of a round."""
-    critic: str = CRITICS_AT_HAND
-    """Who judges when refining, with commas."""
+    critic: str | None = None
+    """Who judges when refining, with commas. Without it motion,checks where the model has a policy and inverse
+    dynamics, else checks."""
     max_samples: int = 4
     """Videos that refining may imagine for each plan."""
     budget: int = 500
@@ -95,7 +96,7 @@ class Run(Sampling, MakesFolder, Seeded):
         )
 
     def _search(self) -> SearchSettings:
-        return SearchSettings(self.critic, samples=self.max_samples, candidates=self.candidates)
+        return SearchSettings(self.critic, samples=self.max_samples, candidates=self.candidates, fps=self.fps)
 
     def continues(self) -> bool:
         from wow.cli.suite import EPISODES
@@ -132,7 +133,7 @@ class Run(Sampling, MakesFolder, Seeded):
     def _check_refining(self) -> None:
         from wow.assembly import CRITICS, named
 
-        named(self.critic, CRITICS, "critic")
+        named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
         if self.plan_from != "imagined" or self.max_samples < 1:
             raise WowError(
                 "--refine searches among imagined videos: leave --plan-from out, --max-samples is at least 1"
