@@ -89,6 +89,26 @@ def test_levels_are_drawn_where_they_were_published() -> None:
     assert float(own.log().mean()) == pytest.approx(-3.0, abs=0.2)
 
 
+@pytest.mark.parametrize(("name", "frames"), [("cosmos-predict1-7b", 16), ("cosmos-predict2-2b", 24)])
+def test_levels_are_those_of_the_models_clips_however_short_the_example_is(name: str, frames: int) -> None:
+    """NVIDIA scales sigma by the root of `state_t`, which its configuration states: 24 latent frames, or 16."""
+    for card in (CARDS[name], small(CARDS[name])):
+        assert card.frames.most_latents == frames
+        clean = torch.randn(1, 16, 3, 4, 4, generator=dice(5))
+        oracle = Oracle(card.family, clean)
+        example = Example(clean, torch.zeros(1, 4, 8), None, None, card.fps)
+        for seed in range(400):
+            LOSSES[card.family](oracle, card, example, dice(seed))
+        sigmas = torch.tensor([level for level in oracle.levels if level < 200])
+        assert float(sigmas.median()) == pytest.approx(frames**0.5, rel=0.15)
+
+
+def test_cosmos_2_counts_the_velocitys_error_evenly_at_every_level() -> None:
+    sigma = torch.logspace(-4, 5, 200)
+    of_velocity = objectives.cosmos2_weight(sigma) * (sigma / (1 + sigma)) ** 2
+    assert float(of_velocity.min()) == pytest.approx(5.0, rel=1e-2) and float(of_velocity.max()) < 10.0 + 1e-3
+
+
 class Oracle(nn.Module):
     """Answers with the truth, from the point that it is shown and the level it is told, in the terms of its family."""
 
@@ -97,6 +117,7 @@ class Oracle(nn.Module):
         self.family, self.clean, self.dtype = family, clean, torch.float32
         self.off = nn.Parameter(torch.zeros(()))
         self.given: torch.Tensor | None = None
+        self.levels: list[float] = []
 
     def forward(self, hidden_states: torch.Tensor, timestep: torch.Tensor, **more: Any) -> tuple[torch.Tensor]:
         clean, point = self.clean, hidden_states[:, : self.clean.shape[1]]
@@ -104,9 +125,11 @@ class Oracle(nn.Module):
         if self.family.startswith("wan"):
             answer = (point - clean) / (timestep.max() / 1000.0)
         elif self.family == "cosmos1":
+            self.levels.append(float(torch.exp(4.0 * timestep[0])))
             skip, out, scale, _ = objectives.edm_scales(torch.exp(4.0 * timestep[0]))
             answer = (clean - skip * point / scale) / out
         else:
+            self.levels.append(float(timestep.max() / (1.0 - timestep.max())))
             answer = (point - clean) / timestep
         # What it says of given frames must not matter.
         wrong = torch.zeros_like(answer) if self.given is None else 7.0 * self.given

@@ -26,6 +26,11 @@ class Frames:
         """Whether a clip may be that long."""
         return 1 <= num_frames <= self.most and (num_frames - 1) % self.step == 0
 
+    @property
+    def most_latents(self) -> int:
+        """Latent frames of the longest clip; for Cosmos, what its authors call `state_t`."""
+        return (self.most - 1) // self.step + 1
+
     def nearest(self, num_frames: int) -> int:
         """The allowed length closest to the one asked for; the longer of two."""
         longest = (self.most - 1) // self.step

@@ -66,7 +66,7 @@ def cosmos_first(network: nn.Module, card: Card, example: Example, generator: to
     """Cosmos-Predict1: EDM, data of deviation 0.5. Given latents carry noise of their own and are not asked for."""
     clean = example.latents
     mask = _given(clean, generator)
-    sigma = objectives.edm_level(clean.shape[2], generator).to(clean.device)
+    sigma = objectives.edm_level(card.frames.most_latents, generator).to(clean.device)
     own = objectives.edm_level_of_given(generator).to(clean.device)
     noisy = clean + sigma * _noise(example, generator)
     skip, out, scale, time = objectives.edm_scales(sigma)
@@ -84,7 +84,7 @@ def cosmos_second(network: nn.Module, card: Card, example: Example, generator: t
     """
     clean = example.latents
     given = Given(clean, _given(clean, generator))
-    sigma = objectives.cosmos2_level(clean.shape[2], generator).to(clean.device)
+    sigma = objectives.cosmos2_level(card.frames.most_latents, generator).to(clean.device)
     estimate = denoise(network, clean + sigma * _noise(example, generator), float(sigma), given, example.text)
     return objectives.cosmos2_weight(sigma) * torch.mean((estimate - clean) ** 2)
 

@@ -33,22 +33,28 @@ def flow_weights(levels: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     return (lowered * len(levels) / lowered.sum()).float()
 
 
-def cosmos2_level(num_latent_frames: int, generator: torch.Generator) -> Level:
-    """Cosmos-Predict2's sigma: log-normal, times the root of the frames; one in twenty log-uniform in 200 to 100000."""
+def cosmos2_level(most_latents: int, generator: torch.Generator) -> Level:
+    """Cosmos-Predict2's sigma, as `edm_level`; one in twenty log-uniform in 200 to 100000."""
     if float(torch.rand((), generator=generator)) < 0.05:
         low, high = math.log(200.0), math.log(100_000.0)
         return torch.exp(low + (high - low) * torch.rand((), generator=generator))
-    return edm_level(num_latent_frames, generator)
+    return edm_level(most_latents, generator)
 
 
 def cosmos2_weight(sigma: Level) -> Level:
-    """How much the squared error of Cosmos-Predict2's clean estimate counts."""
+    """How much the squared error of Cosmos-Predict2's clean estimate counts.
+
+    Of the velocity, which the network answers with, it is 10 (1 + s^2) / (1 + s)^2: between 5 and 10 at every level.
+    """
     return 10.0 * (1.0 + sigma**2) / sigma**2
 
 
-def edm_level(num_latent_frames: int, generator: torch.Generator) -> Level:
-    """Cosmos-Predict1's sigma: log-normal, times the root of the latent frames."""
-    return torch.exp(torch.randn((), generator=generator)) * math.sqrt(num_latent_frames)
+def edm_level(most_latents: int, generator: torch.Generator) -> Level:
+    """Cosmos-Predict1's sigma: log-normal, times the root of the latent frames of the clips that the model is made for.
+
+    Those of the model, not of the clip at hand: a short clip of a model is trained at the model's levels.
+    """
+    return torch.exp(torch.randn((), generator=generator)) * math.sqrt(most_latents)
 
 
 def edm_level_of_given(generator: torch.Generator) -> Level:
