@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.cli.batch_parts import broken, dying, pretend
+from tests.cli.batch_parts import FAULTS, broken, dying, faulty, pretend
 from wow.cli.batch import Clip
 from wow.cli.batch_workers import Engine, LocalProcesses, RayActors, in_this_process
 from wow.cli.main import main
@@ -59,10 +59,31 @@ def test_a_process_that_dies_takes_one_clip_with_it(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("opened-*"))) == 3, "one came in the place of the one that died"
 
 
+@pytest.mark.parametrize("engine", [in_this_process, LocalProcesses(2)], ids=["here", "processes"])
+def test_what_a_library_raises_ends_a_clip_and_no_batch(engine: Engine, tmp_path: Path) -> None:
+    clips = clips_of("draw", *FAULTS, "draw")
+    told = outcomes(engine, tmp_path, clips)
+    assert list(drawn_by(tmp_path)) and set(drawn_by(tmp_path)) == {name for name, why in told.items() if not why}
+    assert set(told) == {clip.name for clip in clips} and [told["clip0"], told["clip4"]] == ["", ""]
+    assert told["clip1"] == "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"
+    assert told["clip2"] == "MemoryError" and told["clip3"] == "SafetensorError: incomplete metadata"
+    assert len(list(tmp_path.glob("opened-*"))) <= 2, "no process was lost"
+
+
+def test_ctrl_c_is_no_fault_of_a_clip(tmp_path: Path) -> None:
+    def stopped(clip: Clip) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_this_process(lambda: stopped, clips_of("draw")))
+
+
 def test_a_model_that_cannot_be_loaded_stops_the_batch_at_once(tmp_path: Path) -> None:
     for engine in (LocalProcesses(2), in_this_process):
         with pytest.raises(WowError, match="cut short"):
             list(engine(partial(broken, tmp_path), clips_of("draw", "draw", "draw")))
+    with pytest.raises(WowError, match="SafetensorError: incomplete metadata"):
+        list(LocalProcesses(2)(partial(faulty, tmp_path), clips_of("draw", "draw")))
     with pytest.raises(WowError, match="try fewer --workers"):
         list(LocalProcesses(2)(partial(dying, tmp_path), clips_of(*["draw"] * 4)))
 

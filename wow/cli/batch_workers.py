@@ -22,7 +22,7 @@ from wow.cli.processes import end_with_parent
 from wow.types import WowError
 
 Draw = Callable[[Clip], None]
-"""Draws a clip and writes it. Raises WowError where it cannot."""
+"""Draws a clip and writes it. Raises WowError, or whatever a library raises, where it cannot."""
 Open = Callable[[], Draw]
 """Loads the model; travels to the process that shall have it."""
 
@@ -41,11 +41,18 @@ def in_this_process(open_model: Open, clips: Sequence[Clip]) -> Iterator[Outcome
 
 
 def _attempt(draw: Draw, clip: Clip) -> str:
+    """Why a clip could not be made, in one line; "" where it was. No fault of one clip is worth the others."""
     try:
         draw(clip)
-    except WowError as error:
-        return str(error)
+    except Exception as error:  # noqa: BLE001, whatever a library raises
+        return _reason(error)
     return ""
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line; one that is not ours with its kind, since its words may be few."""
+    said = " ".join(str(error).split())
+    return said if isinstance(error, WowError) else f"{type(error).__name__}: {said}"[:300].rstrip(": ")
 
 
 # ---- processes of this machine ----
@@ -134,8 +141,8 @@ def _serve(connection: Connection, open_model: Open, gpu: str | None, threads: i
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is loaded
     try:
         draw = open_model()
-    except WowError as error:
-        connection.send((False, str(error)))
+    except Exception as error:  # noqa: BLE001, whatever a library raises
+        connection.send((False, _reason(error)))
         return
     while (clip := connection.recv()) is not None:
         connection.send((True, _attempt(draw, clip)))
@@ -164,8 +171,8 @@ class _Resident:
         """Whether the model could be loaded, and why the clip could not be made."""
         try:
             self.draw = self.draw or self.open_model()
-        except WowError as error:
-            return False, str(error)
+        except Exception as error:  # noqa: BLE001, whatever a library raises
+            return False, _reason(error)
         return True, _attempt(self.draw, clip)
 
 
