@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.bench import scores_v1 as v1
+from wow.bench.common import on_common_samples
 from wow.bench.executability import Executed, executed_in, executed_over
 from wow.bench.intervals import Estimate
 from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard, scaled_v2
@@ -41,7 +42,8 @@ class Leaderboard:
     """The runs, best first by the second scale, which is taken over the metrics that all of them have.
 
     v2: the scores of each; shared: those metrics; strata: by kind and name, each run there. v1: None where fewer than
-    two runs stand beside each other. executed: what came of executing each run's videos.
+    two runs stand beside each other. executed: what came of executing each run's videos. over: how many samples all of
+    this is over, as a sentence: those that every run has.
     """
 
     runs: tuple[Results, ...]
@@ -50,6 +52,7 @@ class Leaderboard:
     strata: Mapping[str, Mapping[str, tuple[Stratum, ...]]]
     v1: tuple[V1Scores, ...] | None
     executed: tuple[Executed, ...]
+    over: str
 
     @property
     def labels(self) -> list[str]:
@@ -59,8 +62,10 @@ class Leaderboard:
 
 
 def leaderboard(runs: Sequence[Results]) -> Leaderboard:
-    """Raises WowError where the runs are of two suites or measured by other versions or tools."""
+    """Raises WowError where the runs are of two suites, measured by other versions or tools, or share no sample."""
     check_alike(runs)
+    common = on_common_samples(runs)
+    runs = common.runs
     shared = [name for name in runs[0].board.measured() if all(value_of(run, name) is not None for run in runs)]
     scored = [(run, scaled_v2(run.board.only(shared), run.board.rows())) for run in runs]
     scored.sort(key=lambda pair: -(pair[1].scores.overall or -1.0))
@@ -74,6 +79,7 @@ def leaderboard(runs: Sequence[Results]) -> Leaderboard:
         strata=strata,
         v1=relative_scores(ranked, counted) if len(ranked) > 1 else None,
         executed=tuple(executed_in(run.content["metrics"]) for run in ranked),
+        over=common.said(),
     )
 
 

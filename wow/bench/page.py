@@ -59,14 +59,14 @@ def _leaderboard(board: Leaderboard) -> str:
         executed = board.executed[place].html()
         scored = str(run.content["counts"]["scored"])
         rows.append([escape(board.labels[place]), *cells, overall, relative, executed, scored])
-    head = ["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "samples"]
+    head = ["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]
     return table(head, rows) + _note(board)
 
 
 def _note(board: Leaderboard) -> str:
     """What the scores are over, and what they are without."""
     scores = board.v2[0].scores
-    said = f"Over what all runs have: {', '.join(board.shared) or 'nothing'}."
+    said = f"{board.over} Over what all runs have: {', '.join(board.shared) or 'nothing'}."
     if scores.missing:
         said += f" Without {', '.join(scores.missing)}."
     if scores.substitutes:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from wow.bench.common import on_common_samples
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.executability import HEAD, NOTE, executed_in
 from wow.bench.leaderboard import V1Scores, estimate_of, relative_scores, value_of
-from wow.bench.scoreboard import STRATA, scoreboard_of
+from wow.bench.scoreboard import STRATA, Scoreboard
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES, ScoresV2, score_v2
 from wow.bench.suite_compare import check_alike
 from wow.bench.suite_results import FORMAT, RESULTS, Results
@@ -25,20 +28,24 @@ TABLE = "leaderboard.json"
 class Standings:
     """The runs, best first by the second scale over `shared`, the metrics that all of them have.
 
-    v1: the first scale over the same metrics; None where there are fewer than two runs. sources: each run's file.
+    v1: the first scale over the same metrics; None where there are fewer than two runs. sources: each run's file, and
+    contents what it says; the runs are over the samples that all of them have, and `over` says how many these are.
     """
 
     runs: tuple[Results, ...]
     sources: tuple[str, ...]
+    contents: tuple[Mapping[str, Any], ...]
     v2: tuple[ScoresV2, ...]
     v1: tuple[V1Scores, ...] | None
     shared: tuple[str, ...]
+    over: str
 
 
 def standings(paths: Sequence[Path]) -> Standings:
     """The table of the runs in files or folders; a run that is there twice counts once.
 
-    Raises WowError where a file is none of ours, and where two runs are of different suites, metric versions or tools.
+    Raises WowError where a file is none of ours, and where two runs are of different suites, metric versions or tools,
+    or share no sample.
     """
     found: dict[str, tuple[Results, str]] = {}
     for path in paths:
@@ -49,16 +56,21 @@ def standings(paths: Sequence[Path]) -> Standings:
     pairs = list(found.values())
     for place in range(len(pairs)):
         check_alike([run for run, _ in pairs[place:]])
-    shared = [name for name in METRICS if name in SCALES and all(value_of(run, name) is not None for run, _ in pairs)]
-    scored = [(run, source, score_v2({n: value_of(run, n) or 0.0 for n in shared})) for run, source in pairs]
-    scored.sort(key=lambda one: -(one[2].overall if one[2].overall is not None else -1.0))
-    runs = tuple(run for run, _, _ in scored)
+    common = on_common_samples([run for run, _ in pairs])
+    shared = [
+        name for name in METRICS if name in SCALES and all(value_of(run, name) is not None for run in common.runs)
+    ]
+    scored = [score_v2({n: value_of(run, n) or 0.0 for n in shared}) for run in common.runs]
+    order = sorted(range(len(pairs)), key=lambda place: -(scored[place].overall or -1.0))
+    runs = tuple(common.runs[place] for place in order)
     return Standings(
         runs=runs,
-        sources=tuple(source for _, source, _ in scored),
-        v2=tuple(scores for _, _, scores in scored),
+        sources=tuple(pairs[place][1] for place in order),
+        contents=tuple(pairs[place][0].content for place in order),
+        v2=tuple(scored[place] for place in order),
         v1=relative_scores(runs, shared) if len(runs) > 1 else None,
         shared=tuple(shared),
+        over=common.said(),
     )
 
 
@@ -66,7 +78,7 @@ def write_standings(out: Path, table: Standings) -> list[Path]:
     """Writes leaderboard.md and leaderboard.json, which can be merged again; returns their paths."""
     text, numbers = out / "leaderboard.md", out / TABLE
     write_text(text, markdown(table))
-    runs = [{**run.content, "source": source} for run, source in zip(table.runs, table.sources, strict=True)]
+    runs = [{**content, "source": source} for content, source in zip(table.contents, table.sources, strict=True)]
     write_json(numbers, {"format": FORMAT, "kind": "leaderboard", "suite_hash": table.runs[0].digest, "runs": runs})
     return [text, numbers]
 
@@ -74,7 +86,7 @@ def write_standings(out: Path, table: Standings) -> list[Path]:
 def markdown(table: Standings) -> str:
     """The table for people."""
     first = table.runs[0].content
-    rows = [["place", "tested", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "n"]]
+    rows = [["place", "tested", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]]
     for place, (run, scores) in enumerate(zip(table.runs, table.v2, strict=True)):
         groups = [_number(scores.groups.get(group)) for group in GROUPS]
         relative = None if table.v1 is None else table.v1[place].overall
@@ -83,7 +95,7 @@ def markdown(table: Standings) -> str:
         rows.append([str(place + 1), run.name, *groups, _number(scores.overall), _number(relative), executed, counted])
     lines = [f"# Leaderboard: {first['suite']}", f"Suite hash `{table.runs[0].digest}`.", grid(rows)]
     lines += [
-        f"Both scales over what all runs have: {', '.join(table.shared) or 'nothing'}. {NOTE}",
+        f"{table.over} Both scales over what all runs have: {', '.join(table.shared) or 'nothing'}. {NOTE}",
         "## Metrics",
         _metrics(table),
     ]
@@ -125,7 +137,7 @@ def _contents(path: Path) -> list[tuple[dict[str, Any], str]]:
 
 
 def _results(content: Mapping[str, Any], source: str) -> Results:
-    """A run of which nothing but its file is there: no single records."""
+    """A run of which nothing but its file is there: no single records, and so nothing of metrics of a whole suite."""
     try:
         strata = {key: {kind: str(told[kind]) for kind in STRATA} for key, told in content["samples"].items()}
         for name in ("tested", "suite", "suite_hash", "command", "machine", "date"):
@@ -134,6 +146,13 @@ def _results(content: Mapping[str, Any], source: str) -> Results:
         for told in content["metrics"].values():
             if (told["version"], told["tool"]) and told["estimate"]:
                 estimate_of(told["estimate"])
+        values = {
+            name: np.array([float(told["values"].get(name, np.nan)) for told in content["samples"].values()])
+            for name in content["metrics"]
+            if name in METRICS and METRICS[name].pool is None
+        }
     except (KeyError, TypeError, AttributeError, ValueError) as problem:
         raise WowError(f"{source} is no whole result of wow bench run ({problem})") from None
-    return Results(Path(source).parent, content, scoreboard_of([], {}, strata), ())
+    names = {kind: tuple(told[kind] for told in strata.values()) for kind in STRATA}
+    board = Scoreboard(tuple(strata), {name: METRICS[name] for name in values}, values, {}, names)
+    return Results(Path(source).parent, content, board, ())

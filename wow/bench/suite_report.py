@@ -36,7 +36,7 @@ def report_json(board: Leaderboard) -> dict[str, Any]:
     runs = [{k: v for k, v in run.content.items() if k not in ("samples", "made_alike")} for run in board.runs]
     for place, run in enumerate(runs):
         run["v1"] = None if board.v1 is None else asdict(board.v1[place])
-    return {"suite_hash": board.runs[0].digest, "runs": runs}
+    return {"suite_hash": board.runs[0].digest, "over": board.over, "runs": runs}
 
 
 def markdown(board: Leaderboard) -> str:
@@ -71,14 +71,15 @@ def differences_table(differences: Sequence[Difference]) -> str:
 
 
 def _leaderboard(board: Leaderboard) -> str:
-    rows = [["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "samples"]]
+    rows = [["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]]
     for place, run in enumerate(board.runs):
         groups = [shown(board.v2[place].groups.get(group), 1) for group in GROUPS]
         relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
         overall = shown(board.v2[place].overall, 1)
         executed = board.executed[place].markdown()
         rows.append([board.labels[place], *groups, overall, relative, executed, str(run.content["counts"]["scored"])])
-    return f"{grid(rows)}\n\nOver what all runs have: {', '.join(board.shared) or 'nothing'}. {NOTE}"
+    shared = f"Over what all runs have: {', '.join(board.shared) or 'nothing'}."
+    return f"{grid(rows)}\n\n{board.over} {shared} {NOTE}"
 
 
 def _metrics(board: Leaderboard) -> str:

@@ -65,8 +65,8 @@ def write_results(run: SuiteRun, provenance: Provenance) -> dict[str, Any]:
         **asdict(provenance),
         "counts": _counts(run, board),
         "metrics": {name: _metric(run, board, metric) for name, metric in metrics.items()},
-        "v2": _scores(scaled_v2(board, board.rows())) if len(board) else {},
-        "strata": {kind: _of_strata(board, kind) for kind in STRATA},
+        "v2": scores_json(scaled_v2(board, board.rows())) if len(board) else {},
+        "strata": strata_json(board),
         "samples": {key: _sample(samples[key], board, index) for index, key in enumerate(board.keys)},
         "problems": [asdict(problem) for problem in run.problems],
         "made_alike": {key: list(what) for key, what in run.changed.items()},
@@ -157,7 +157,8 @@ def _estimate(found: Estimate | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
-def _scores(found: ScaledV2) -> dict[str, Any]:
+def scores_json(found: ScaledV2) -> dict[str, Any]:
+    """The second scale as it is written."""
     return {
         "overall": _estimate(found.overall),
         "groups": {group: _estimate(one) for group, one in found.groups.items()},
@@ -167,13 +168,18 @@ def _scores(found: ScaledV2) -> dict[str, Any]:
     }
 
 
+def strata_json(board: Scoreboard) -> dict[str, Any]:
+    """The numbers of each ability, sub-task and difficulty as they are written."""
+    return {kind: _of_strata(board, kind) for kind in STRATA}
+
+
 def _of_strata(board: Scoreboard, kind: str) -> dict[str, Any]:
     """The numbers of each stratum: its samples, its scores, each metric."""
     found: dict[str, Any] = {}
     for name in sorted(set(board.strata[kind])):
         rows = board.rows(kind, name)
         metrics = {metric: _estimate(estimate(board, metric, rows)) for metric in board.metrics}
-        found[name] = {"n": len(rows), "v2": _scores(scaled_v2(board, rows)), "metrics": metrics}
+        found[name] = {"n": len(rows), "v2": scores_json(scaled_v2(board, rows)), "metrics": metrics}
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wow.bench.common import on_common_samples
 from wow.bench.correlation import FEWEST, Correlation, correlate
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate
@@ -25,7 +26,7 @@ class Validity:
 
     columns: each metric and overall score of these runs, turned so that more is better. correlations: of those that
     vary with executed success. lacking: metrics that some run lacks. Overall scores are over what all runs have, and
-    never over what is executed.
+    never over what is executed. over: how many samples all of it is over, as a sentence.
     """
 
     executed: Mapping[str, float]
@@ -33,23 +34,30 @@ class Validity:
     correlations: Mapping[str, Correlation]
     lacking: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    over: str = ""
 
 
 def validity(runs: Sequence[Results]) -> Validity:
-    """Of runs on the same suite."""
+    """Of runs on the same suite, over the samples that all of those which were executed have.
+
+    Raises WowError where they share none.
+    """
     names = [run.folder.name for run in runs]
     labels = [n if names.count(n) == 1 else str(run.folder) for n, run in zip(names, runs, strict=True)]
     success = {label: value_of(run, EXECUTED) for label, run in zip(labels, runs, strict=True)}
     kept = [run for run, label in zip(runs, labels, strict=True) if success[label] is not None]
-    executed = {label: value for label, value in success.items() if value is not None}
-    columns, lacking = _columns(kept)
+    common = on_common_samples(kept)
+    pairs = zip([label for label in labels if success[label] is not None], common.runs, strict=True)
+    executed = {label: value for label, run in pairs if (value := value_of(run, EXECUTED)) is not None}
+    columns, lacking = _columns([run for run in common.runs if value_of(run, EXECUTED) is not None])
     found = {name: correlate(column, list(executed.values())) for name, column in columns.items()}
     return Validity(
         executed=executed,
         columns=columns,
         correlations={name: one for name, one in found.items() if one is not None},
         lacking=tuple(lacking),
-        skipped=tuple(label for label, value in success.items() if value is None),
+        skipped=tuple(label for label in labels if label not in executed),
+        over=common.said() if common.samples else "",
     )
 
 
@@ -109,8 +117,8 @@ def success_table(found: Validity) -> str:
 
 
 def left_out(found: Validity) -> str:
-    """What could not count, as a sentence; "" where everything did."""
-    said = []
+    """How many samples count, and what could not, in sentences."""
+    said = [found.over] if found.over else []
     if found.lacking:
         said.append(f"Not every run has {', '.join(title_of(name) for name in found.lacking)}.")
     if found.skipped:
@@ -135,6 +143,7 @@ def validity_json(found: Validity) -> dict[str, Any]:
         "correlations": {name: asdict(one) for name, one in found.correlations.items()},
         "lacking": list(found.lacking),
         "skipped": list(found.skipped),
+        "over": found.over,
     }
 
 
