@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 import warnings
@@ -78,6 +80,20 @@ def named(words: str, table: Mapping[str, Made], kind: str) -> list[Made]:
 def ensemble(critics: Sequence[Critic]) -> Ensemble:
     """Makes one decision of what these critics say, by the weights that were fitted for them where they were."""
     return ensemble_of([critic.name for critic in critics])
+
+
+def outsiders(critic: str, refiner: str) -> dict[str, object]:
+    """Which models from elsewhere these critics and this refiner ask, to tell searches apart; no key and no secret."""
+    words = {word.strip() for word in f"{critic},{refiner}".split(",")}
+    found: dict[str, object] = {}
+    if words & {"vlm", "llm"}:
+        endpoint = endpoint_from_environment()
+        found |= {"endpoint": endpoint.url, "endpoint_model": endpoint.model}
+    if "local-vlm" in words and (folder := os.environ.get("WOW_LOCAL_VLM", "")):
+        files = sorted((file.name, file.stat().st_size) for file in Path(folder).glob("*") if file.is_file())
+        digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+        found["local_vlm"] = f"{Path(folder).resolve().name} {digest}"
+    return found
 
 
 def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:

@@ -169,7 +169,8 @@ class Verdict:
 
     scores: some or all of `SCORES`, each from 1 to 5; what a critic cannot judge is missing. completed: whether the
     goal is reached; confidence: the probability, 0 to 1, that this is so. reason: one or two sentences for a person.
-    span: the first and last frame that the reason speaks of; None for the whole video. seconds, tokens: what it cost.
+    span: the first and last frame that the reason speaks of; None for the whole video. seconds, tokens, cost: what it
+    took; the cost in whatever currency the model's prices are given.
     """
 
     scores: Mapping[str, float]
@@ -179,6 +180,7 @@ class Verdict:
     span: tuple[int, int] | None = None
     seconds: float = 0.0
     tokens: int = 0
+    cost: float = 0.0
 
     def __post_init__(self) -> None:
         if unknown := set(self.scores) - set(SCORES):

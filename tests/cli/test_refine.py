@@ -68,6 +68,21 @@ def test_who_judges_follows_from_what_the_model_has(tmp_path: Path) -> None:
     assert critics_for(None) == "checks", "somebody else's model"
 
 
+def test_a_search_is_told_apart_by_whom_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another model behind the endpoint, or another local one, judges otherwise: its verdicts are not mixed."""
+    monkeypatch.setenv("WOW_ENDPOINT", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("WOW_ENDPOINT_MODEL", "one")
+    monkeypatch.setenv("WOW_API_KEY", "sk-secret")
+    (tmp_path / "weights").write_bytes(b"12")
+    monkeypatch.setenv("WOW_LOCAL_VLM", str(tmp_path))
+    asked = assembly.outsiders("checks,vlm", "grammar")
+    assert asked == {"endpoint": "http://127.0.0.1:9/v1", "endpoint_model": "one"}
+    assert assembly.outsiders("checks", "llm") == asked and assembly.outsiders("checks", "grammar") == {}
+    before = assembly.outsiders("local-vlm", "grammar")
+    (tmp_path / "weights").write_bytes(b"123")
+    assert set(before) == {"local_vlm"} and assembly.outsiders("local-vlm", "grammar") != before
+
+
 def test_a_critic_that_needs_the_pace_is_told_it() -> None:
     @dataclass(frozen=True)
     class Watch(Stir):

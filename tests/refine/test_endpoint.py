@@ -117,6 +117,19 @@ def test_no_server_is_a_clear_line() -> None:
         ask("http://127.0.0.1:9/v1", "fine", tries=1)
 
 
+def test_a_key_that_the_model_repeats_is_not_kept(unruly: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WOW_API_KEY", KEY)
+    assert ask(unruly, f"rewrite:your key is {KEY}, isn't it") == "your key is ***, isn't it"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/vé", "http://a..b/v1", f"http://{'a' * 64}.example/v1", "http://é/v1"]
+)
+def test_an_address_that_cannot_be_sent_is_refused_at_once(url: str) -> None:
+    with pytest.raises(WowError, match="is no endpoint"):
+        Endpoint(url, "fine")
+
+
 @pytest.mark.parametrize(
     "url", ["", "127.0.0.1:8000", "ftp://host/v1", "http://", "http://host:port/v1", "file:///etc/passwd", "http://a b"]
 )

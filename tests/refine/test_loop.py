@@ -155,6 +155,82 @@ def test_without_any_verdict_there_is_one_clear_line() -> None:
     assert search.rounds == past and "no critic could judge" in search.stopped, "what was found is not lost"
 
 
+def test_a_silent_critic_does_not_make_a_video_better() -> None:
+    """One that two have judged is believed before one on which the stricter of them was silent."""
+
+    @dataclass(frozen=True)
+    class Strict:
+        name: str = "strict"
+        told: list[int] = field(default_factory=list)
+
+        def __call__(self, video: Video, goal: str) -> Verdict:
+            self.told.append(1)
+            if len(self.told) > 2:
+                raise WowError("timed out")
+            return Verdict({}, False, 0.95, "no")
+
+    search = refine(PICTURE, "tidy up", team(Taste(), Strict()), FOREVER)
+    assert search.best.round == 0 and set(search.best.verdicts) == {"taste", "strict"}
+    assert any(
+        a.verdict.success_probability > search.best.verdict.success_probability for a in attempts_of(search.rounds)
+    )
+
+
+@pytest.mark.parametrize(
+    "raised", [RuntimeError("shapes\ndiffer"), ValueError("nan"), ZeroDivisionError(), MemoryError()]
+)
+def test_a_critic_that_breaks_down_is_recorded_and_the_others_decide(raised: Exception) -> None:
+    @dataclass(frozen=True)
+    class Broken:
+        name: str = "broken"
+
+        def __call__(self, video: Video, goal: str) -> Verdict:
+            raise raised
+
+    @dataclass(frozen=True)
+    class NoNumber(Broken):
+        def __call__(self, video: Video, goal: str) -> Verdict:
+            return Verdict({"task_completion": float("nan")}, True, float("nan"), "")
+
+    for critic in (Broken(), NoNumber()):
+        search = refine(PICTURE, "tidy up", team(Taste(), critic), FOREVER)
+        assert len(search.rounds) == 6 and all("\n" not in done.problems["broken"] for done in search.rounds)
+        assert "broke down" in search.rounds[0].problems["broken"]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Never gets an answer, and waits for it; counts what the questions cost."""
+
+    name: str = "elsewhere"
+    seconds: float = 60.0
+    spent: list[float] = field(default_factory=list)
+    cost: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return 7 * len(self.spent)
+
+    def within(self, seconds: float) -> Elsewhere:
+        return replace(self, seconds=min(self.seconds, seconds))
+
+    def __call__(self, video: Video, goal: str) -> Verdict:
+        self.spent.append(self.seconds)
+        time.sleep(self.seconds)
+        raise WowError("no answer in time")
+
+
+def test_who_does_not_answer_is_waited_for_once_a_round_and_no_longer_than_is_left() -> None:
+    critic = Elsewhere()
+    began = time.perf_counter()
+    rules = replace(FOREVER, candidates=6, budget=Budget(12, seconds=0.4))
+    search = refine(PICTURE, "tidy up", team(Taste(), critic), rules)
+    assert time.perf_counter() - began < 2.0 and len(search.rounds) == 1
+    assert len(critic.spent) == 1 and critic.spent[0] <= 0.4
+    assert "no answer in time" in search.rounds[0].problems["elsewhere"]
+    assert search.rounds[0].tokens == 7 + 6 * 3, "what was asked in vain is counted"
+
+
 def test_a_refiner_without_words_does_not_end_the_search() -> None:
     search = refine(PICTURE, "tidy up", team(refiner=Speechless()), FOREVER)
     assert len(attempts_of(search.rounds)) == 12
@@ -247,4 +323,4 @@ def test_the_best_of_equals_is_the_first() -> None:
 @pytest.mark.parametrize("budget", [{"samples": 0}, {"rounds": 0}, {"seconds": 0.0}, {"tokens": -1}])
 def test_impossible_budgets_are_refused(budget: dict[str, int]) -> None:
     with pytest.raises(WowError, match="above 0"):
-        Budget(**budget)  # type: ignore[arg-type]
+        Budget(**budget)

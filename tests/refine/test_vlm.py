@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from wow.refine.endpoint import Endpoint
+from wow.refine.contract import Patient, Spender
+from wow.refine.endpoint import Endpoint, Prices
 from wow.refine.vlm import Answer, VlmCritic, decide
 from wow.types import SCORES, Verdict, Video, WowError
 
@@ -36,6 +37,15 @@ def test_an_answer_outside_the_schema_ends_in_a_clear_line(unruly: str, moving_s
     with pytest.raises(WowError, match="did not answer in the agreed form, 3 times") as refusal:
         judge(unruly, model, moving_square)
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+def test_what_was_asked_in_vain_is_counted(unruly: str, moving_square: Video) -> None:
+    critic = VlmCritic(Endpoint(unruly, "prose", prices=Prices(read=1e4)), parallel=False)
+    with pytest.raises(WowError, match="agreed form"):
+        critic(moving_square, GOAL)
+    assert critic.tokens == 3 * 110 and critic.cost == pytest.approx(3.0)
+    assert isinstance(critic, Spender) and isinstance(critic, Patient)
+    assert critic.within(2.0).seconds == 2.0 and critic.within(2.0).spent is critic.spent
 
 
 @pytest.mark.parametrize("model", ["hang", "drip", "hang-midway"])

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ class BenchCritic(MakesFolder, Seeded):
     @property
     def judges(self) -> str:
         """Who judges."""
-        return critics_for(self.model) if self.critic is None else self.critic
+        return critics_for(self.folder) if self.critic is None else self.critic
 
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
@@ -65,9 +66,7 @@ class BenchCritic(MakesFolder, Seeded):
         together = ensemble_of(list(critics))
         datasets = [open_dataset(folder) for folder in self.data]
         cases = [(dataset, number) for dataset in datasets for number in range(0, len(dataset), self.every)]
-        claim(self.out, {"data": [str(folder) for folder in self.data], "critic": self.judges, "model": self.model,
-                         "num_frames": self.num_frames, "every": self.every, "seed": self.seed,
-                         "ensemble": asdict(together)})  # fmt: skip
+        claim(self.out, {**self._identity(), "ensemble": asdict(together)})
 
         def measure(case: tuple[Dataset, int], place: int) -> list[CriticRecord]:
             found = cases_of(*case, _wrong_goal(), self.num_frames, self.seed)
@@ -113,16 +112,32 @@ class BenchCritic(MakesFolder, Seeded):
         store(file, calibrated(rows, happened, names), len(rows))
         return cross_fitted(records, fit)
 
-    def _critics(self) -> dict[str, Critic]:
-        from wow.assembly import CRITICS, checkpoint_folder, load, load_critic, named
+    @cached_property
+    def folder(self) -> Path:
+        """The checkpoint whose critics they are."""
+        from wow.assembly import checkpoint_folder
         from wow.train.export import as_checkpoint
+
+        return as_checkpoint(checkpoint_folder(self.model))
+
+    def _identity(self) -> dict[str, object]:
+        """What decides what the critics are shown and who they are."""
+        from wow import weights
+        from wow.assembly import outsiders
+
+        shown = {name: getattr(self, name) for name in ("num_frames", "every", "seed")}
+        people = {"critic": self.judges, "model_hash": weights.checkpoint_hash(self.folder)}
+        return {"data": [str(folder) for folder in self.data], **people, **outsiders(self.judges, ""), **shown}
+
+    def _critics(self) -> dict[str, Critic]:
+        from wow.assembly import CRITICS, load, load_critic, named
 
         names = list(dict.fromkeys(word.strip() for word in self.judges.split(",")))
         makers = dict(zip(names, named(self.judges, CRITICS, "critic"), strict=True))
         critics: dict[str, Critic] = {}
         if "learned" in makers:
             del makers["learned"]  # a run of wow train critic is no world model
-            critics["learned"] = load_critic(as_checkpoint(checkpoint_folder(self.model)))
+            critics["learned"] = load_critic(self.folder)
         if makers:
             agent = load(self.model)
             critics |= {name: make(agent) for name, make in makers.items()}

@@ -134,14 +134,14 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _identity(self) -> dict[str, object]:
-        from wow.assembly import model_hash
+        from wow.assembly import model_hash, outsiders
         from wow.sim.suites import suite_tasks
 
         names = ("seed", "strategies", "refiner", "candidates", "plan_from", "steps")
         settings = {name: getattr(self, name) for name in names} | self.sampling()
         hashed = model_hash(self.model)
         chosen = {"tasks": list(suite_tasks(self.tasks)), "budget": self.budgets, "critic": self.critics}
-        return {**settings, **chosen, "model_hash": hashed}
+        return {**settings, **chosen, "model_hash": hashed, **outsiders(self.critics, self.refiner)}
 
     def _report(self, records: list[RefinementRecord], num_new: int) -> Summary:
         from wow.bench.refinement import gains, lines, write_refinement

@@ -138,11 +138,18 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
 
     def _identity(self, picture: UInt8) -> dict[str, object]:
         """What decides which videos are imagined and how they are judged; what may be spent does not."""
-        from wow.assembly import model_hash
+        from wow.assembly import model_hash, outsiders
 
         search = {"goal": self.instruction, "seed": self.seed, "candidates": self.candidates, "expand": self.expand}
         people = {"critic": self.critics(self.model), "refiner": self.refiner, "model_hash": model_hash(self.model)}
-        return {**search, **people, **self.sampling(), "picture": hashlib.sha256(picture.tobytes()).hexdigest()}
+        asked = outsiders(self.critics(self.model), self.refiner)
+        return {
+            **search,
+            **people,
+            **asked,
+            **self.sampling(),
+            "picture": hashlib.sha256(picture.tobytes()).hexdigest(),
+        }
 
     def _write(self, search: Search, fitting: str, times: dict[str, float]) -> Summary:
         """The best video, and everything beside it. Returns the summary."""

@@ -27,10 +27,11 @@ LONGEST = 8192
 
 @dataclass(frozen=True)
 class Said:
-    """What the model said, and how many tokens were read and written."""
+    """What the model said, and how many tokens were read and written, which cost nothing but time."""
 
     text: str
     tokens: int
+    cost: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,21 @@ class LocalVlm:
         """The likeliest answer. pictures: uint8 [H, W, 3].
 
         schema: not enforced here, so the text has to describe it. seconds: after them no further word is begun; how
-        long reading the question takes depends on its length alone. Raises WowError where the question is too long.
+        long reading the question takes depends on its length alone. Raises WowError where the question is too long, or
+        the model cannot answer it: no memory is left, or what it computes is no number.
         """
         inputs = self._inputs(system, text, pictures)
         length = inputs["input_ids"].shape[1]
         if length > LONGEST:
             raise WowError(f"the question to {self.name} has {length} tokens, at most {LONGEST}: show fewer frames")
-        written = self.model.generate(
-            **inputs, max_new_tokens=max_tokens, do_sample=False, max_time=seconds, pad_token_id=self._end
-        )[0, length:]
+        limits = {"max_new_tokens": max_tokens, "max_time": seconds, "pad_token_id": self._end}
+        try:
+            written = self.model.generate(**inputs, do_sample=False, **limits)[0, length:]
+        except (RuntimeError, ValueError, IndexError) as problem:
+            reason = " ".join(str(problem).split())[:160]
+            raise WowError(
+                f"{self.name} broke down over a question of {length} tokens ({reason}); name another"
+            ) from None
         return Said(self.tokenizer.decode(written, skip_special_tokens=True).strip(), length + len(written))
 
     # ---- inside ----

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from wow.types import UInt8, Verdict, Video
 
@@ -25,10 +25,13 @@ class Attempt:
     verdicts: dict[str, Verdict]
 
     @property
-    def worth(self) -> tuple[bool, float, float]:
-        """What attempts are compared by: was it judged at all, is the goal reached, how good does it look."""
+    def worth(self) -> tuple[int, float, float]:
+        """What attempts are compared by: by how many it was judged, is the goal reached, how good does it look.
+
+        A video on which a critic was silent is not taken for better than one that this critic judged.
+        """
         scores = self.verdict.scores.values()
-        return bool(self.verdicts), self.verdict.success_probability, sum(scores) / max(len(scores), 1)
+        return len(self.verdicts), self.verdict.success_probability, sum(scores) / max(len(scores), 1)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Round:
     """The attempts at one prompt, and what they cost.
 
     note: why the prompt is an old one; empty where the refiner wrote a new one. problems: by critic's name, why it
-    could not judge. seconds: of "rewrite", "imagine" and "judge". tokens: of all models that were asked.
+    could not judge. seconds: of "rewrite", "imagine" and "judge". tokens, cost: of all models that were asked, also for
+    answers that could not be used.
     """
 
     number: int
@@ -46,6 +50,7 @@ class Round:
     problems: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     tokens: int = 0
+    cost: float = 0.0
 
 
 class Imaginer(Protocol):
@@ -93,8 +98,20 @@ class Refiner(Protocol):
 
 @runtime_checkable
 class Spender(Protocol):
-    """A refiner whose words cost something."""
+    """A critic or refiner whose words cost something."""
 
     @property
     def tokens(self) -> int:
-        """Tokens that it has spent so far."""
+        """Tokens that it has spent so far, answered or not."""
+
+    @property
+    def cost(self) -> float:
+        """What they cost."""
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A critic or refiner who waits for an answer from elsewhere."""
+
+    def within(self, seconds: float) -> Self:
+        """The same, who waits no longer than that."""

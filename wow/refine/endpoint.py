@@ -187,7 +187,7 @@ class Endpoint:
         if not isinstance(content, str):
             raise WowError(f"the endpoint {self.url} answered without text; name a chat model, {INSTEAD}")
         cost = (read * self.prices.read + written * self.prices.written) / 1e6
-        return Reply(content, read, written, cost)
+        return Reply(self._without_key(content), read, written, cost)
 
     def _refusal(self, response: Response) -> str:
         said = self._said(response)
@@ -209,10 +209,13 @@ class Endpoint:
         text = response.body[:4000].decode("utf-8", "replace")
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             text = str(json.loads(response.body)["error"]["message"])
-        if key := os.environ.get(self.key_variable, "").strip():
-            text = text.replace(key, "***")
-        line = one_line(text, 120)
+        line = one_line(self._without_key(text), 120)
         return f", saying {line!r}" if line else ""
+
+    def _without_key(self, text: str) -> str:
+        """A text from elsewhere, in which the key may be repeated."""
+        key = os.environ.get(self.key_variable, "").strip()
+        return text.replace(key, "***") if key else text
 
 
 def endpoint_from_environment() -> Endpoint:
@@ -243,10 +246,12 @@ def _address(url: str) -> SplitResult:
         port_is_number = address.port is None or address.port > 0
     except ValueError:
         address, port_is_number = urlsplit(""), False
+    # What is not ASCII has to be written otherwise in a request; parts of a machine's name have 1 to 63 letters.
+    is_name = all(0 < len(part) < 64 for part in (address.hostname or "").removesuffix(".").split("."))
     if address.username or address.password or address.query or address.fragment:
         raise WowError(f"an endpoint's address holds no name, password or question: put the key into {KEY_VARIABLE}")
     known = address.scheme in ("http", "https") and address.hostname and port_is_number
-    if not known or not url.isprintable() or " " in url:
+    if not known or not is_name or not url.isascii() or not url.isprintable() or " " in url:
         raise WowError(f"{one_line(url, 80)!r} is no endpoint: name one like http://127.0.0.1:8000/v1")
     return address
 

@@ -7,6 +7,7 @@ things cancel out, and weights say how much each is to be believed.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.refine.contract import Critic
+from wow.refine.contract import Critic, Patient
+from wow.refine.untrusted import one_line
 from wow.types import SCORES, Verdict, Video, WowError
 
 Decide = Callable[[Mapping[str, Verdict]], Verdict]
@@ -25,20 +27,21 @@ SUREST = 0.999
 
 
 def critique(
-    critics: Sequence[Critic], videos: Sequence[Video], goal: str
+    critics: Sequence[Critic], videos: Sequence[Video], goal: str, deadline: float | None = None
 ) -> tuple[list[dict[str, Verdict]], dict[str, str]]:
     """For each video what each critic said, and by critic's name why it could not judge.
 
-    Each critic has a thread of its own in which it judges one video after the other: those that wait for an answer from
-    elsewhere wait side by side, and none has to bear being asked twice at once.
+    deadline: of `time.monotonic`, after which nobody elsewhere is waited for. Each critic has a thread of its own in
+    which it judges one video after the other: those that wait for an answer from elsewhere wait side by side, and none
+    has to bear being asked twice at once.
     """
     if not critics:
         raise WowError("there is nobody to judge: name a critic with --critic")
     if len(critics) == 1:
-        answers = [[_ask(critics[0], video, goal) for video in videos]]
+        answers = [_judge(critics[0], videos, goal, deadline)]
     else:
         with ThreadPoolExecutor(len(critics)) as pool:
-            answers = list(pool.map(lambda critic: [_ask(critic, video, goal) for video in videos], critics))
+            answers = list(pool.map(lambda critic: _judge(critic, videos, goal, deadline), critics))
     names = [critic.name for critic in critics]
     judged: list[dict[str, Verdict]] = [{} for _ in videos]
     problems: dict[str, str] = {}
@@ -51,12 +54,29 @@ def critique(
     return judged, problems
 
 
-def _ask(critic: Critic, video: Video, goal: str) -> Verdict | str:
-    """What it makes of the video, or why nothing."""
+def _judge(critic: Critic, videos: Sequence[Video], goal: str, deadline: float | None) -> list[Verdict | str]:
+    """What it makes of each video, or why nothing. Who waits for others and failed once is not waited for again."""
+    answers: list[Verdict | str] = []
+    for video in videos:
+        answers.append(_ask(critic, video, goal, deadline))
+        if isinstance(answers[-1], str) and isinstance(critic, Patient):
+            break
+    return answers + answers[-1:] * (len(videos) - len(answers))
+
+
+def _ask(critic: Critic, video: Video, goal: str, deadline: float | None) -> Verdict | str:
+    """What it makes of the video, or why nothing: what a critic's own parts raise is its problem, not the search's."""
+    if deadline is not None and isinstance(critic, Patient):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return "no time was left to ask"
+        critic = critic.within(left)
     try:
         return critic(video, goal)
     except WowError as problem:
         return str(problem)
+    except (RuntimeError, ValueError, ArithmeticError, LookupError, OSError, MemoryError) as problem:
+        return f"it broke down ({type(problem).__name__}: {one_line(str(problem), 160)})"
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,7 @@ class Ensemble:
             span=verdicts[decisive].span,
             seconds=sum(verdict.seconds for verdict in verdicts.values()),
             tokens=sum(verdict.tokens for verdict in verdicts.values()),
+            cost=sum(verdict.cost for verdict in verdicts.values()),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from queue import SimpleQueue
@@ -18,15 +18,34 @@ T = TypeVar("T")
 
 TRIES = 3
 """How often a question is put at most."""
+FAILURES = (WowError, RuntimeError, ValueError, ArithmeticError, LookupError, OSError)
+"""What asking may end in, a model's breakdown and our own mistakes included."""
 
 
 class Reply(Protocol):
-    """What a model said, and how many tokens that took."""
+    """What a model said, how many tokens that took, and what they cost."""
 
     @property
     def text(self) -> str: ...
     @property
     def tokens(self) -> int: ...
+    @property
+    def cost(self) -> float: ...
+
+
+@dataclass
+class Spent:
+    """What answers took so far, also those that could not be used; several threads may add to it."""
+
+    tokens: int = 0
+    cost: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    def add(self, tokens: int, cost: float) -> None:
+        """One more answer."""
+        with self._lock:
+            self.tokens += tokens
+            self.cost += cost
 
 
 class Speaker(Protocol):
@@ -61,14 +80,15 @@ def ask(
     question: Question,
     read: Callable[[Mapping[str, object]], T],
     deadline: float,
-    on_spent: Callable[[int], None] = lambda tokens: None,
-) -> tuple[T, int]:
-    """What `read` makes of the answer, and the tokens that all tries took.
+    on_spent: Callable[[int, float], None] = lambda tokens, cost: None,
+) -> tuple[T, Spent]:
+    """What `read` makes of the answer, and what all tries took.
 
     read: raises ValueError, in words that help a model, where the object is not what was agreed. deadline: of
-    `time.monotonic`. on_spent: told the tokens of each try, of those in vain too. Raises WowError where no answer fits.
+    `time.monotonic`. on_spent: told tokens and cost of each try, of those in vain too. Raises WowError where no answer
+    fits.
     """
-    tokens, text, why = 0, question.text, ""
+    spent, text, why = Spent(), question.text, ""
     for _ in range(TRIES):
         left = deadline - time.monotonic()
         if left <= 0:
@@ -81,10 +101,10 @@ def ask(
             max_tokens=question.max_tokens,
             seconds=left,
         )
-        tokens += reply.tokens
-        on_spent(reply.tokens)
+        spent.add(reply.tokens, reply.cost)
+        on_spent(reply.tokens, reply.cost)
         try:
-            return read(read_object(reply.text)), tokens
+            return read(read_object(reply.text)), spent
         except ValueError as problem:
             why = str(problem)
             text = f"{question.text}\n\nYour last answer could not be used: {why}. Answer with the JSON object only."
@@ -95,17 +115,17 @@ def ask(
 
 
 def all_at_once(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """What each of the tasks returns, in their order, run side by side; raises the first WowError that one raises.
+    """What each of the tasks returns, in their order, run side by side; raises the first error that one raises.
 
     Threads that are not waited for at exit: Ctrl-C ends a program while an endpoint is silent.
     """
-    done: SimpleQueue[tuple[int, T | WowError | None]] = SimpleQueue()
+    done: SimpleQueue[tuple[int, T | Exception | None]] = SimpleQueue()
 
     def run(place: int, task: Callable[[], T]) -> None:
-        result: T | WowError | None = None
+        result: T | Exception | None = None
         try:
             result = task()
-        except WowError as problem:
+        except FAILURES as problem:
             result = problem
         finally:
             done.put((place, result))
@@ -115,7 +135,7 @@ def all_at_once(tasks: Sequence[Callable[[], T]]) -> list[T]:
     found: dict[int, T] = {}
     while len(found) < len(tasks):
         place, result = done.get()
-        if isinstance(result, WowError):
+        if isinstance(result, Exception):
             raise result
         assert result is not None, "its traceback has been printed"
         found[place] = result

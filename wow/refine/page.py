@@ -132,7 +132,10 @@ def _kept(attempt: Attempt, before: Sequence[Attempt]) -> tuple[bool, str]:
         return True, f"the first, {probability:.2f}"
     rival = best_of(before)
     sides = f"{probability:.2f} against {rival.verdict.success_probability:.2f} of seed {rival.seed}"
-    if probability == rival.verdict.success_probability:
+    judges, others = len(attempt.verdicts), len(rival.verdicts)
+    if judges != others:
+        sides += f", judged by {judges} against {others} critics"
+    elif probability == rival.verdict.success_probability:
         sides += ", by mean score"
     return attempt.worth > rival.worth, sides
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wow.refine.contract import Attempt
-from wow.refine.interview import Question, Speaker, ask, prompt_file, words
+from wow.refine.interview import Question, Speaker, Spent, ask, prompt_file, words
 from wow.refine.same_goal import change_of_goal
 from wow.refine.untrusted import one_line
 from wow.types import Embodiment
@@ -31,14 +31,28 @@ SCHEMA: Mapping[str, object] = {
 class LlmRefiner:
     """Asks a model for a better prompt.
 
-    embodiment: the robot that it is told of. seconds: for one prompt, all tries in it. tokens: read and written so far.
+    embodiment: the robot that it is told of. seconds: for one prompt, all tries in it. spent: what it took so far.
     """
 
     speaker: Speaker
     embodiment: Embodiment
     name: str = "llm"
     seconds: float = 60.0
-    tokens: int = field(default=0, init=False)
+    spent: Spent = field(default_factory=Spent, compare=False)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it has spent so far; see `Spender`."""
+        return self.spent.tokens
+
+    @property
+    def cost(self) -> float:
+        """What they cost."""
+        return self.spent.cost
+
+    def within(self, seconds: float) -> LlmRefiner:
+        """The same refiner with no more time than that for a prompt; see `Patient`."""
+        return replace(self, seconds=min(self.seconds, seconds))
 
     def __call__(self, goal: str, history: Sequence[Attempt], /) -> str:
         """A prompt that passes `fault_of`; see `Refiner`."""
@@ -56,11 +70,8 @@ class LlmRefiner:
             return prompt
 
         question = Question(prompt_file("rewrite"), json.dumps(data, ensure_ascii=False), SCHEMA, max_tokens=200)
-        prompt, _ = ask(self.speaker, question, read, time.monotonic() + self.seconds, self._spend)
+        prompt, _ = ask(self.speaker, question, read, time.monotonic() + self.seconds, self.spent.add)
         return prompt
-
-    def _spend(self, tokens: int) -> None:
-        self.tokens += tokens
 
 
 def fault_of(goal: str, prompt: str, tried: Sequence[str]) -> str | None:

@@ -13,7 +13,9 @@ from wow.types import WowError
 class Budget:
     """What may be spent. samples: videos. rounds, seconds, tokens: None without a limit.
 
-    A round is not begun when, by the dearest round so far, it would not end within the seconds and tokens.
+    A round is not begun when, by the dearest round so far, it would not end within the seconds and tokens. What nobody
+    can know before the first round is how long imagining takes; whoever waits for answers waits no longer than the
+    seconds that are left.
     """
 
     samples: int = 8
@@ -25,6 +27,11 @@ class Budget:
         limits = [limit for limit in (self.samples, self.rounds, self.seconds, self.tokens) if limit is not None]
         if min(limits) <= 0:
             raise WowError(f"every limit is above 0, not {min(limits):g}: one video is --max-samples 1")
+
+    def left(self, rounds: Sequence[Round]) -> float | None:
+        """The seconds that these rounds have left; None without a limit."""
+        spent = sum(sum(past.seconds.values()) for past in rounds)
+        return None if self.seconds is None else self.seconds - spent
 
     def exhausted(self, rounds: Sequence[Round]) -> str | None:
         """What there is no more of; None while a round can be paid for."""

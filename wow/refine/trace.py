@@ -60,7 +60,7 @@ class Trace:
             shown = {"frames": len(attempt.video), "fps": attempt.video.fps}
             said = {name: asdict(verdict) for name, verdict in attempt.verdicts.items()}
             attempts.append({"seed": attempt.seed, **shown, "verdict": asdict(attempt.verdict), "verdicts": said})
-        told = {name: getattr(done, name) for name in ("number", "prompt", "note", "tokens")}
+        told = {name: getattr(done, name) for name in ("number", "prompt", "note", "tokens", "cost")}
         costs = {"problems": dict(done.problems), "seconds": dict(done.seconds)}
         self._write({"event": "round", **told, **costs, "attempts": attempts})
 
@@ -115,7 +115,7 @@ class Trace:
                 for place, told in enumerate(line["attempts"])
             )
             costs = {name: line[name] for name in ("problems", "seconds", "tokens")}
-            return Round(number, line["prompt"], attempts, line["note"], **costs)
+            return Round(number, line["prompt"], attempts, line["note"], **costs, cost=float(line.get("cost", 0.0)))
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             said = f"{type(problem).__name__}: {problem}"
             raise WowError(f"{self._file} is damaged at round {number} ({said}): name another --out") from None

@@ -80,6 +80,8 @@ def _exchange(
         found = Refused("has no certificate that can be trusted", again=False)
     except TimeoutError:
         found = Refused(LATE, again=False)
+    except ValueError:
+        found = Refused("has an address or a key that cannot be sent", again=False)
     except (OSError, http.client.HTTPException) as problem:
         found = Refused(_in_words(problem), again=True)
     finally:

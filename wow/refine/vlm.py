@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from wow.refine.interview import Question, Speaker, all_at_once, ask, prompt_file, whole_number, words
+from wow.refine.interview import Question, Speaker, Spent, all_at_once, ask, prompt_file, whole_number, words
 from wow.refine.untrusted import one_line, quoted
 from wow.types import Verdict, Video, WowError
 
@@ -56,6 +56,21 @@ class VlmCritic:
     seconds: float = 120.0
     max_tokens: int = 400
     parallel: bool = True
+    spent: Spent = field(default_factory=Spent, compare=False)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it has spent so far; see `Spender`."""
+        return self.spent.tokens
+
+    @property
+    def cost(self) -> float:
+        """What they cost."""
+        return self.spent.cost
+
+    def within(self, seconds: float) -> VlmCritic:
+        """The same critic with no more time than that for a verdict; see `Patient`."""
+        return replace(self, seconds=min(self.seconds, seconds))
 
     def __post_init__(self) -> None:
         if self.frames < 2 or not self.seconds > 0:
@@ -71,8 +86,9 @@ class VlmCritic:
         tasks = [partial(self._ask, template, video, goal, rows, deadline) for template in TEMPLATES]
         replies = all_at_once(tasks) if self.parallel else [task() for task in tasks]
         answers = {template: answer for template, (answer, _) in zip(TEMPLATES, replies, strict=True)}
-        spent = sum(tokens for _, tokens in replies)
-        return replace(decide(answers), seconds=time.monotonic() - began, tokens=spent)
+        bills = [bill for _, bill in replies]
+        tokens, cost = sum(bill.tokens for bill in bills), sum(bill.cost for bill in bills)
+        return replace(decide(answers), seconds=time.monotonic() - began, tokens=tokens, cost=cost)
 
     def _ask(self, template: Template, video: Video, goal: str, rows: list[int], deadline: float) -> tuple[Answer, int]:
         question = Question(
@@ -83,7 +99,7 @@ class VlmCritic:
             [video.frames[row] for row in rows],
             self.max_tokens,
         )
-        return ask(self.speaker, question, partial(_read, template, len(video)), deadline)
+        return ask(self.speaker, question, partial(_read, template, len(video)), deadline, self.spent.add)
 
 
 def decide(answers: Mapping[Template, Answer]) -> Verdict:
