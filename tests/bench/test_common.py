@@ -12,7 +12,9 @@ import pytest
 from tests.bench.suites import crossing, make_suite, write_film
 from tests.bench.test_suite_run import run
 from wow.bench.common import on_common_samples
+from wow.bench.dimensions.registry import METRICS
 from wow.bench.leaderboard import leaderboard, value_of
+from wow.bench.page import page
 from wow.bench.scoreboard import estimate
 from wow.bench.sources import FolderSource
 from wow.bench.standings import markdown as merged
@@ -111,7 +113,26 @@ def test_correlations_are_over_the_common_samples_too(runs: dict[str, Results]) 
     assert list(found_validity.executed.values()) == [1.0, 0.0] and "2 samples" in found_validity.over
 
 
-def _executed() -> dict[str, object]:
-    from wow.bench.dimensions.registry import METRICS
+def test_the_report_says_of_every_metric_what_it_needs_how_many_samples_it_has_and_why_not(
+    runs: dict[str, Results],
+) -> None:
+    whole = runs["whole"]
+    told = {**whole.content["metrics"]["psnr"], "not_measured": {"the truth is <gone>": 3}}
+    gappy = Results(
+        whole.folder, {**whole.content, "metrics": {**whole.content["metrics"], "psnr": told}}, whole.board, ()
+    )
+    board = leaderboard([gappy])
+    text, html = markdown(board), page(board, 0)
+    for metric in METRICS.values():
+        needs = ", ".join(metric.needs)
+        assert f"| {metric.title}{f' [{metric.unit}]' if metric.unit else ''} | {needs} |" in text, metric.name
+        assert f"<td>{needs}</td>" in html, metric.name
+        if metric.name not in ("psnr", "object_path_l2"):
+            assert f"| {metric.title} | {needs} | N/A: was not asked for (--metrics) | all | all |" in text, metric.name
+    assert "| PSNR | truth video | N/A: the truth is <gone> | 3 | all |" in text
+    assert "<td>N/A: the truth is &lt;gone&gt;</td><td>3</td>" in html
+    assert text.count(", n 4 |") == 2 and html.count("<i>n 4</i>") == 2
 
+
+def _executed() -> dict[str, object]:
     return {"executed_success": METRICS["executed_success"]}

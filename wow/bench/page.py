@@ -10,6 +10,8 @@ from typing import Any
 from wow.bench.charts import bars, legend, radar
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.executability import HEAD, NOTE, has_any
+from wow.bench.gaps import HEAD as HEAD_OF_GAPS
+from wow.bench.gaps import gaps
 from wow.bench.leaderboard import Leaderboard, estimate_of
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
@@ -98,18 +100,24 @@ def _charts(board: Leaderboard) -> list[str]:
 
 
 def _metrics(board: Leaderboard) -> str:
+    """Every metric there is, whether anybody could measure it or not."""
     rows = []
     for name, metric in METRICS.items():
         told = [run.content["metrics"].get(name) for run in board.runs]
-        if any(one and one["estimate"] for one in told):
-            scale = SCALES.get(name)
-            anchors = "" if scale is None else f"{scale.low:g} to {scale.high:g}, {scale.map} {scale.parameter:g}"
-            whose = "" if scale is None else (" (published)" if scale.published else " (our anchors)")
-            unit = f" [{escape(metric.unit)}]" if metric.unit else ""
-            cells = [number(estimate_of(one["estimate"]) if one else None, 3) for one in told]
-            better = "more" if metric.higher_is_better else "less"
-            rows.append([escape(metric.title) + unit, better, *cells, escape(anchors + whose)])
-    return table(["metric", "better", *map(escape, board.labels), "scale v2"], rows)
+        scale = SCALES.get(name)
+        anchors = "" if scale is None else f"{scale.low:g} to {scale.high:g}, {scale.map} {scale.parameter:g}"
+        whose = "" if scale is None else (" (published)" if scale.published else " (our anchors)")
+        unit = f" [{escape(metric.unit)}]" if metric.unit else ""
+        better = "more" if metric.higher_is_better else "less"
+        needs = escape(", ".join(metric.needs))
+        rows.append([escape(metric.title) + unit, needs, better, *map(_cell, told), escape(anchors + whose)])
+    return table(["metric", "needs", "better", *map(escape, board.labels), "scale v2"], rows)
+
+
+def _cell(told: Mapping[str, Any] | None) -> str:
+    """A metric of one run: its value, its interval, and the number of samples behind it."""
+    found = estimate_of(told["estimate"]) if told else None
+    return number(found, 3) if found is None else f"{number(found, 3)}<i>n {found.n}</i>"
 
 
 def _strata(board: Leaderboard, kind: str) -> str:
@@ -126,20 +134,10 @@ def _strata(board: Leaderboard, kind: str) -> str:
 
 
 def _missing(board: Leaderboard) -> str:
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for run in board.runs:
-        for one in run.content["metrics"].values():
-            if one["estimate"] is None:
-                key = (str(one["title"]), ", ".join(one["needs"]), str(one["why"]))
-                reasons.setdefault(key, []).append(run.name)
-    if not reasons:
+    found = gaps(board)
+    if not found:
         return "<p>Everything was measured.</p>"
-    every = len(board.runs)
-    rows = [
-        [escape(title), escape(needs), f"N/A: {escape(why)}", "all" if len(who) == every else escape(", ".join(who))]
-        for (title, needs, why), who in reasons.items()
-    ]
-    return table(["metric", "needs", "why", "runs"], rows)
+    return table(HEAD_OF_GAPS, [list(map(escape, gap.row(board))) for gap in found])
 
 
 def _agreements(board: Leaderboard) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.executability import HEAD, NOTE, has_any
+from wow.bench.gaps import HEAD as HEAD_OF_GAPS
+from wow.bench.gaps import gaps
 from wow.bench.leaderboard import Leaderboard, estimate_of
 from wow.bench.page import write_page
 from wow.bench.scoreboard import STRATA
@@ -83,13 +85,15 @@ def _leaderboard(board: Leaderboard) -> str:
 
 
 def _metrics(board: Leaderboard) -> str:
-    rows = [["metric", "better", *board.labels]]
-    for name in METRICS:
-        told = [run.content["metrics"].get(name) for run in board.runs]
-        if any(one and one["estimate"] for one in told):
-            unit = f" [{METRICS[name].unit}]" if METRICS[name].unit else ""
-            cells = [shown(estimate_of(one["estimate"]) if one else None, 3) for one in told]
-            rows.append([METRICS[name].title + unit, "more" if METRICS[name].higher_is_better else "less", *cells])
+    """Every metric there is, whether anybody could measure it or not."""
+    rows = [["metric", "needs", "better", *board.labels]]
+    for name, metric in METRICS.items():
+        found = [run.content["metrics"].get(name) for run in board.runs]
+        estimates = [estimate_of(one["estimate"]) if one else None for one in found]
+        unit = f" [{metric.unit}]" if metric.unit else ""
+        cells = [shown(one, 3) if one is None else f"{shown(one, 3)}, n {one.n}" for one in estimates]
+        better = "more" if metric.higher_is_better else "less"
+        rows.append([metric.title + unit, ", ".join(metric.needs), better, *cells])
     return grid(rows)
 
 
@@ -106,12 +110,8 @@ def _strata(board: Leaderboard, kind: str) -> str:
 
 
 def _missing(board: Leaderboard) -> str:
-    rows = [["run", "metric", "needs", "why"]]
-    for run in board.runs:
-        for one in run.content["metrics"].values():
-            if one["estimate"] is None:
-                rows.append([run.name, one["title"], ", ".join(one["needs"]), f"N/A: {one['why']}"])
-    return grid(rows) if len(rows) > 1 else "Everything was measured."
+    found = gaps(board)
+    return grid([HEAD_OF_GAPS, *(gap.row(board) for gap in found)]) if found else "Everything was measured."
 
 
 def _agreements(board: Leaderboard) -> list[str]:
