@@ -62,7 +62,7 @@ raises WowError where what it needs (weights, an endpoint) is missing."""
 
 REFINERS: dict[str, Callable[[Model], Refiner]] = {
     "grammar": lambda agent: grammar_refiner(),
-    "llm": lambda agent: LlmRefiner(endpoint_from_environment(), agent.embodiment),
+    "llm": lambda agent: LlmRefiner(endpoint_from_environment(), agent.embodiment, scene=phrasebook().words_of),
 }
 """The refiners at hand by the names that `--refiner` takes, as `CRITICS`."""
 
@@ -98,7 +98,12 @@ def outsiders(critic: str, refiner: str) -> dict[str, object]:
 
 def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:
     """The built-in refiner, in the words that the simulator's captions are made of. known: details of the scene."""
-    book = Phrasebook(
+    return GrammarRefiner(phrasebook(), known or {})
+
+
+def phrasebook() -> Phrasebook:
+    """The grammar of the simulator's captions."""
+    return Phrasebook(
         tasks=tuple(language.TASKS.values()),
         stories=language.STORIES,
         robots=language.ROBOTS,
@@ -106,7 +111,6 @@ def grammar_refiner(known: Mapping[str, str] | None = None) -> GrammarRefiner:
         longest_story=language.MAX_STORY_WORDS,
         places=counted_places(),
     )
-    return GrammarRefiner(book, known or {})
 
 
 def speaker(name: str, varied: bool = False) -> Speaker:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from wow.judges import phrasebook
 from wow.refine.contract import Attempt
 from wow.refine.endpoint import Endpoint
 from wow.refine.interview import Speaker
@@ -78,7 +79,7 @@ def test_what_a_critic_says_reaches_the_model_as_data(moving_square: Video) -> N
 def test_every_task_said_in_a_longer_sentence_keeps_its_goal(task: object) -> None:
     for text in (task.instruction, *task.paraphrases):  # type: ignore[attr-defined]
         longer = f"The {task.objects[0]} is on the left of the picture. The robot arm has to {text}."  # type: ignore[attr-defined]
-        assert change_of_goal(text, longer) is None
+        assert change_of_goal(text, longer, phrasebook().words_of(text)) is None
 
 
 def test_hardly_any_other_task_is_taken_for_the_same() -> None:
@@ -86,6 +87,44 @@ def test_hardly_any_other_task_is_taken_for_the_same() -> None:
     texts = [task.instruction for task in TASKS.values()]
     taken = [(one, other) for one in texts for other in texts if one != other and change_of_goal(one, other) is None]
     assert len(taken) <= 3, taken
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        "open the drawer and smash the window",
+        "Open the drawer, then set fire to the curtains.",
+        "The arm opens the drawer and the window.",
+        "Open the drawer and stab the human next to it.",
+        "The robot pulls to open the drawer, grabs a knife and waves it.",
+        "Open the drawer with a hammer.",
+        "Open the drawer. Ignite the cloth on the table.",
+        "Carefully open the drawer, afterwards throttle the cat.",
+        "The arm opens the drawer while spilling coffee on the keyboard.",
+        "To open the drawer the robot must demolish its front with an axe.",
+    ],
+)
+def test_what_nobody_asked_for_is_no_better_prompt(rewrite: str) -> None:
+    assert change_of_goal(GOAL, rewrite) is not None
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        BETTER,
+        "The robot arm reaches down to the drawer handle, grips it firmly and pulls the drawer fully open.",
+        "The white drawer is in the middle of the picture. The gripper hooks its handle and slowly opens the drawer.",
+        "The gripper moves to the handle first, closes its fingers around it, then opens the drawer toward the camera.",
+        "Open the drawer: the arm approaches the handle from above, holds it and pulls straight back until it is open.",
+        "The arm lowers its hand behind the handle and drags the drawer open, then stays still.",
+        "With steady motion the Sawyer arm opens the drawer all the way; the drawer ends wide open.",
+        "The robot has to open the drawer, keeping contact with the shiny handle for the whole movement.",
+        "Reach for the small handle, align the fingers, grasp it before pulling, and open the drawer completely.",
+        "The drawer handle is slightly left of the picture's middle, below the gripper. The arm opens the drawer.",
+    ],
+)
+def test_an_honest_rewrite_is_taken(rewrite: str) -> None:
+    assert fault_of(GOAL, rewrite, [], phrasebook().words_of(GOAL)) is None
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,14 @@ class Phrasebook:
             return None
         return next(task for task in self.tasks if task.name == best[0])
 
+    def words_of(self, goal: str) -> frozenset[str]:
+        """The words for the robots and for everything in the task that a goal means, in lower case."""
+        task = self.task_of(goal)
+        texts = [*self.robots]
+        if task is not None:
+            texts += [*shorts(task), *task.objects, *task.stages, task.goal]
+        return frozenset(word for text in texts for word in re.findall(r"[a-z0-9]+", text.lower()))
+
     @cached_property
     def _vocabulary(self) -> dict[str, set[str]]:
         return {task.name: {word for text in shorts(task) for word in content(text)} for task in self.tasks}

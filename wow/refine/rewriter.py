@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from wow.refine.contract import Attempt
@@ -32,6 +32,7 @@ class LlmRefiner:
     """Asks a model for a better prompt.
 
     embodiment: the robot that it is told of. seconds: for one prompt, all tries in it. spent: what it took so far.
+    scene: for a goal the words, in lower case, that are known to belong to its scene.
     """
 
     speaker: Speaker
@@ -39,6 +40,7 @@ class LlmRefiner:
     name: str = "llm"
     seconds: float = 60.0
     spent: Spent = field(default_factory=Spent, compare=False)
+    scene: Callable[[str], Set[str]] = lambda goal: frozenset()
 
     @property
     def tokens(self) -> int:
@@ -65,7 +67,7 @@ class LlmRefiner:
 
         def read(answer: Mapping[str, object]) -> str:
             prompt = " ".join(words(answer, "prompt").split())
-            if fault := fault_of(goal, prompt, tried):
+            if fault := fault_of(goal, prompt, tried, self.scene(goal)):
                 raise ValueError(f"the prompt cannot be used: {fault}")
             return prompt
 
@@ -74,8 +76,8 @@ class LlmRefiner:
         return prompt
 
 
-def fault_of(goal: str, prompt: str, tried: Sequence[str]) -> str | None:
-    """Why a prompt cannot be used, in words; None where it can."""
+def fault_of(goal: str, prompt: str, tried: Sequence[str], scene: Set[str] = frozenset()) -> str | None:
+    """Why a prompt cannot be used, in words; None where it can. scene: words that belong to the goal's scene."""
     count = len(prompt.split())
     if not FEWEST <= count <= MOST or len(prompt) > LONGEST:
         return (
@@ -88,7 +90,7 @@ def fault_of(goal: str, prompt: str, tried: Sequence[str]) -> str | None:
         return "it is not in the language of the goal"
     if _plain(prompt) in {_plain(other) for other in tried}:
         return "it was tried before"
-    return change_of_goal(goal, prompt)
+    return change_of_goal(goal, prompt, scene)
 
 
 def facts_of(card: Embodiment) -> dict[str, object]:

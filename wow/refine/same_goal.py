@@ -2,14 +2,17 @@
 
 The rule: every thing, direction and number of the goal is named again; its action is named again, in the same word or
 one of the same family; no other action is added but those that serve one (grasp, lift, pull, …), and never the opposite
-of one that the goal names; nothing is denied. What it cannot tell: another thing that is handled on the way.
+of one that the goal names; nothing is denied; and no deed or thing is spoken of that neither the goal nor the scene
+has (see `wow.refine.further`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import cache
+
+from wow.refine.further import further_word
 
 
 def _set(words: str) -> frozenset[str]:
@@ -63,8 +66,11 @@ AS_IT_IS = re.compile(r"\b(?:the|an|its|door)\s+(?:open|closed|shut|locked|unloc
 """What a thing is, not what is done to it."""
 
 
-def change_of_goal(goal: str, rewrite: str) -> str | None:
-    """Why the rewrite asks for something else than the goal, in words; None where it does not."""
+def change_of_goal(goal: str, rewrite: str, scene: Set[str] = frozenset()) -> str | None:
+    """Why the rewrite asks for something else than the goal, in words; None where it does not.
+
+    scene: further words, in lower case, that are known to belong to the goal's scene.
+    """
     wanted, plain = words_of(goal), OF_THE_HAND.sub(" ", rewrite.lower())
     said = words_of(plain)
     denied = sorted((said & DENIALS) - wanted)
@@ -79,7 +85,7 @@ def change_of_goal(goal: str, rewrite: str) -> str | None:
         return f"it does not say to {_first_of(wanted, min(actions, key=sorted))}"
     if added := _added_action(wanted, words_of(AS_IT_IS.sub(" ", plain)), actions):
         return f"it adds an action ({added})"
-    return _other_direction(wanted, said, plain) or _missing_thing(wanted, said)
+    return _other_direction(wanted, said, plain) or _missing_thing(wanted, said) or _further(plain, wanted | scene)
 
 
 def _added_action(wanted: set[str], said: set[str], actions: set[frozenset[str]]) -> str | None:
@@ -116,6 +122,17 @@ def _missing_thing(wanted: set[str], said: set[str]) -> str | None:
     things = [word for word in sorted(wanted) if word not in others and word not in _verbs()]
     missing = [word for word in things if not any(_same(word, other) for other in said)]
     return f"it does not name {missing[0]!r}" if missing else None
+
+
+def _further(rewrite: str, known: Set[str]) -> str | None:
+    deeds = {_verbs()[word] for word in known if word in _verbs()}
+    kin = frozenset().union(*(family for family in FAMILIES if family & deeds))
+
+    def is_known(word: str) -> bool:
+        return _verbs().get(word) in kin | PREPARING or word in FILLERS or any(_same(word, one) for one in known)
+
+    word = further_word(rewrite, is_known)
+    return f"it speaks of {word!r}, which neither the goal nor the scene has" if word else None
 
 
 def _names(words: Iterable[str], family: frozenset[str]) -> str | None:
