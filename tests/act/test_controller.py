@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wow.act.controller import drive, gripper_commands, hold, num_control_steps, schedule, spread
+from wow.act.controller import drive, gripper_commands, hold, num_control_steps, schedule, spread, turn_limits
 from wow.types import Actions, Dimension, WowError
 
 Make = Callable[..., Actions]
@@ -118,3 +118,30 @@ def test_actions_of_another_kind_are_refused(make_arm: type, actions: Make) -> N
     for card, named in ((joints, "joint_0"), (absolute, "absolute")):
         with pytest.raises(WowError, match=named):
             schedule(replace(given, embodiment=card), make_arm())
+
+
+def turning(actions: Make, turns: np.ndarray, seconds: float | None) -> Actions:
+    """Turns about z of a hand that may turn 0.2 rad a step of 1/20 s, which is 0.05 rad a control step."""
+    made = actions(np.zeros((len(turns), 3)), seconds=seconds)
+    made.values[:, 5] = turns
+    dims = tuple(replace(dim, low=-0.2, high=0.2) if dim.unit == "rad" else dim for dim in made.embodiment.action)
+    return replace(made, embodiment=replace(made.embodiment, action=dims))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_hand_turns_no_faster_than_its_card_allows_and_catches_up(make_arm: type, actions: Make, seed: int) -> None:
+    turns = np.concatenate([np.random.default_rng(seed).uniform(-0.6, 0.6, 6), np.zeros(30)])
+    fast, arm = turning(actions, turns, 0.05), make_arm()
+    steps = schedule(fast, arm)[..., 3:6]
+    assert np.allclose(turn_limits(fast.embodiment, arm), 0.05) and np.abs(steps).max() <= 0.05 + 1e-9
+    assert np.isclose(steps[..., 2].sum(), turns.sum(), atol=1e-5) and not steps[..., :2].any()
+
+
+def test_within_the_limits_turns_are_even(make_arm: type, actions: Make) -> None:
+    steps = schedule(turning(actions, np.array([0.1, -0.2]), 0.05), make_arm())
+    assert np.allclose(steps[..., 5], np.repeat([[0.025], [-0.05]], 4, axis=1))
+
+
+def test_at_an_unknown_pace_the_fastest_turn_but_one_sets_it(make_arm: type, actions: Make) -> None:
+    assert num_control_steps(turning(actions, np.array([0.5, 0.45, 0.1]), None), make_arm()) == 9
+    assert num_control_steps(turning(actions, np.array([0.1, 0.1, 0.1]), None), make_arm()) == 4

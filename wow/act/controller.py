@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.act.arm import Arm
-from wow.types import Actions, WowError
+from wow.types import Actions, Embodiment, WowError
 
 BEND = 0.5
 """A change of speed from the transition before to the one after that is more than this share of the arm's own speed is
@@ -28,19 +28,31 @@ def num_control_steps(actions: Actions, arm: Arm) -> int:
     """Control steps per transition.
 
     Where the pace is unknown, the fastest transition but one (one may be misread) is taken to have been as fast as the
-    arm can move: whoever was imagined had the arm's limits too. So the gripper gets the time that it had in the video.
-    No transition takes less time than the step of a recording.
+    arm can move and turn: whoever was imagined had the arm's limits too. So the gripper gets the time that it had in
+    the video. No transition takes less time than the step of a recording.
     """
     if actions.seconds is not None:
         return max(1, round(actions.seconds * arm.rate))
-    fastest = float(np.sort(np.abs(actions.values[:, :3]).max(axis=1))[-2:][0])
-    return max(math.ceil(fastest / arm.reach - 1e-6), round(arm.rate / actions.embodiment.rate), 1)
+    limits = np.append(np.full(3, arm.reach), turn_limits(actions.embodiment, arm))
+    fastest = float(np.sort((np.abs(actions.values[:, :6]) / limits).max(axis=1))[-2:][0])
+    return max(math.ceil(fastest - 1e-6), round(arm.rate / actions.embodiment.rate), 1)
+
+
+def turn_limits(card: Embodiment, arm: Arm) -> Array:
+    """How far the hand turns about each axis in one control step at most [3, rad]; infinite where nobody says.
+
+    A card's limits are for one of its own steps, which may take several control steps.
+    """
+    limits = [(dimension.low, dimension.high) for dimension in card.action[3:6]]
+    widest = np.array([np.inf if low is None or high is None else max(-low, high) for low, high in limits])
+    return np.maximum(widest, 1e-9) * min(card.rate / arm.rate, 1.0)
 
 
 def schedule(actions: Actions, arm: Arm) -> Array:
     """The control steps of every transition [T, N, 7]: target x y z [m], roll pitch yaw [rad], gripper [0, 1].
 
-    The steps of a transition add up to its change. Raises WowError for actions that are no 7-DoF changes.
+    The steps of a transition add up to its change; a turn beyond the card's limits is caught up with in the transitions
+    after it. Raises WowError for actions that are no 7-DoF changes.
     """
     card = actions.embodiment
     units = [dimension.unit for dimension in card.action]
@@ -53,6 +65,7 @@ def schedule(actions: Actions, arm: Arm) -> Array:
     num_steps = num_control_steps(actions, arm)
     moves = spread(values[:, :3], num_steps, BEND * arm.reach)
     turns = np.repeat(values[:, None, 3:6] / num_steps, num_steps, axis=1)
+    turns = keep_within(turns, turn_limits(card, arm))
     return np.concatenate([moves, turns, gripper_commands(values[:, 6], num_steps)[..., None]], axis=2)
 
 
@@ -71,6 +84,18 @@ def spread(changes: Array, num_steps: int, sudden: float) -> Array:
     early = np.clip(share[:, None] * num_steps - np.arange(num_steps)[None, :, None], 0.0, 1.0)
     bent = early * before[:, None] + (1.0 - early) * after[:, None]
     return np.where(bends[:, None], bent, np.repeat(speed[:, None], num_steps, axis=1))
+
+
+def keep_within(steps: Array, limits: Array) -> Array:
+    """Steps [T, N, 3] none of which is beyond the limits [3]; what is left over follows as soon as it can."""
+    if (np.abs(steps) <= limits).all():
+        return steps
+    kept, due = np.zeros_like(steps).reshape(-1, 3), np.zeros(3)
+    for place, step in enumerate(steps.reshape(-1, 3)):
+        due = due + step
+        kept[place] = np.clip(due, -limits, limits)
+        due = due - kept[place]
+    return kept.reshape(steps.shape)
 
 
 def gripper_commands(commands: Array, num_steps: int) -> Array:

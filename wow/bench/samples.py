@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.data.transitions import between_frames
 from wow.types import Embodiment, Episode, Float32, UInt8, WowError
 
 GRIPPER_PIXEL = "sim.gripper_pixel"
@@ -76,14 +76,8 @@ def clip_rows(length: int, num_frames: int) -> tuple[NDArray[np.int64], float]:
 
 
 def merged_actions(actions: Float32, rows: NDArray[np.int64], embodiment: Embodiment) -> Float32:
-    """One action for each step between `rows`: the sum of the changes, the last command of what is no change.
-
-    Small rotations add up as vectors. Between a frame and itself nothing changes.
-    """
-    merged = np.zeros((len(rows) - 1, actions.shape[1]), dtype=np.float32)
-    for index, (start, stop) in enumerate(pairwise(rows)):
-        merged[index] = np.where(embodiment.adds_up, actions[start:stop].sum(axis=0), actions[max(stop - 1, 0)])
-    return merged
+    """One action for each step between `rows`: the sum of the changes, the last command of what is no change."""
+    return between_frames(actions, rows, embodiment)
 
 
 def clip_of(episode: Episode, key: str, num_frames: int, camera: str) -> Clip:

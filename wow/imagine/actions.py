@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.types import Embodiment, Float32
+from wow.types import Embodiment
 
 Array = NDArray[np.float32]
 
@@ -35,19 +35,6 @@ class ActionScale:
         steps = np.diff(values, axis=-2, prepend=np.zeros_like(values[..., :1, :]))
         actions: Array = np.where(self.summed, steps, values).astype(np.float32)
         return actions
-
-
-def between_frames(actions: Array, rows: NDArray[np.int64], embodiment: Embodiment) -> Float32:
-    """Actions [T, D] between T+1 frames that are `rows` of an episode recorded with one action per frame.
-
-    Changes are summed over the frames that are skipped; other dimensions take the value at the end of the interval.
-    """
-    sums = np.concatenate([np.zeros((1, actions.shape[1]), np.float64), np.cumsum(actions[rows[0] : rows[-1] + 1], 0)])
-    offsets = rows - rows[0]
-    changes = sums[offsets[1:]] - sums[offsets[:-1]]
-    held = actions[np.maximum(rows[1:] - 1, rows[0])]
-    between: Float32 = np.where(embodiment.adds_up, changes, held).astype(np.float32)
-    return between
 
 
 def scale_of(actions: Array, embodiment: Embodiment, steps: float = 4.0) -> ActionScale:

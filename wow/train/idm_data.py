@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from wow.data import Dataset, open_dataset
 from wow.data.dataset import as_vectors
-from wow.imagine.actions import between_frames
+from wow.data.transitions import between_frames
 from wow.models.codec import Codec
 from wow.models.fit import fit_frames
 from wow.models.idm import PATCH, PLACES, Scale
@@ -33,6 +33,8 @@ OnDone = Callable[[int, int], None]
 HAND, SEGMENTATION, STATE = "sim.hand", "sim.segmentation", "observation.state"
 ROBOT_SEGMENTS = ("arm", "gripper")
 DEFAULT_SEGMENTS = ("background", "arm", "gripper", "object", "fixture")
+POSE = ("x", "y", "z", "qw", "qx", "qy", "qz", "w", "roll", "pitch", "yaw")
+"""How names of the parts of a place or an orientation end."""
 EVENT_STEP = 0.25
 """A change of more than this share of the gripper's range is an opening or a closing."""
 
@@ -70,6 +72,18 @@ def moves_of(card: Embodiment) -> tuple[int, ...]:
     summed = card.adds_up
     found = tuple(place for place, dim in enumerate(card.action) if summed[place] and dim.unit == "m")[:3]
     return found if len(found) == 3 else ()
+
+
+def opening_of(card: Embodiment) -> int | None:
+    """Which number of the state says how open the gripper is; None where none does.
+
+    One that is called an opening; else one of the gripper's that is neither part of a place nor of an orientation.
+    """
+    names = [dim.name.lower().replace(".", "_").split("_") for dim in card.state]
+    said = next((place for place, name in enumerate(names) if name[-1] == "opening"), None)
+    if said is not None:
+        return said
+    return next((i for i, name in enumerate(names) if name[0].startswith("grip") and name[-1] not in POSE), None)
 
 
 def open_source(
@@ -175,7 +189,7 @@ def _places(dataset: Dataset, clips: Clips) -> Float32:
     card, moves = dataset.embodiment, moves_of(dataset.embodiment)
     names = [dim.name.lower().replace(".", "_").split("_") for dim in card.state]
     where = [next((i for i, name in enumerate(names) if name[-1] == axis), None) for axis in "xyz"]
-    opening = next((i for i, n in enumerate(names) if n[0].startswith("grip") and n[-1] not in ("x", "y", "z")), None)
+    opening = opening_of(card)
     from_start, is_measured = bool(moves) and _has(dataset, HAND), bool(card.state) and _has(dataset, STATE)
     for episode in range(len(clips)):
         rows = slice(int(clips.start[episode]), int(clips.start[episode + 1]))
@@ -207,7 +221,8 @@ def _robot_shares(dataset: Dataset, clips: Clips) -> UInt8:
 
 def _cached(folder: Path, clips: Clips, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """What `make` makes, one row per frame; from `folder` where it was made before for these episodes."""
-    stamp = json.dumps({"starts": hashlib.sha256(clips.start.tobytes()).hexdigest()})
+    starts = hashlib.sha256(clips.start.tobytes()).hexdigest()
+    stamp = json.dumps({"starts": starts, "identity": clips.identity})
     if not (folder / "done.json").exists() or (folder / "done.json").read_text() != stamp:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

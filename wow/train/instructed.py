@@ -12,7 +12,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wow.imagine.actions import ActionScale, between_frames
+from wow.data.transitions import between_frames
+from wow.imagine.actions import ActionScale
 from wow.models.dit import Conditions
 from wow.train.latents import TextTable
 from wow.train.store import Clips
