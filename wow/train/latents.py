@@ -60,7 +60,8 @@ def codec_hash(codec: Codec) -> str:
 @torch.no_grad()
 def encode_frames(codec: Codec, clips: Clips, cache: Path, on_done: OnDone) -> NDArray[np.float16]:
     """The latent of every frame, float16 [N, c, h, w]; from `cache` when this codec has seen these frames before."""
-    stamp = f"{codec_hash(codec)[:16]}-{len(clips.frames)}-{hashlib.sha256(clips.start.tobytes()).hexdigest()[:8]}"
+    which = hashlib.sha256(clips.identity.encode() + clips.start.tobytes()).hexdigest()[:16]
+    stamp = f"{codec_hash(codec)[:16]}-{len(clips.frames)}-{which}"
     path = cache / f"latents-{stamp}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)

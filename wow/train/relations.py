@@ -6,6 +6,7 @@ clip, inside and across frames, are compared with the teacher's; differences wit
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,8 @@ def encode_teacher(
     encoder: FrameEncoder, clips: Clips, side: int, cache: Path, on_done: Callable[[int, int], None]
 ) -> NDArray[np.float16]:
     """The teacher's features of every frame [N, side * side, d], from `cache` where they were computed before."""
-    path = cache / f"relations-{encoder.name}-{side}-{len(clips.frames)}.npy"
+    which = hashlib.sha256(clips.identity.encode() + clips.start.tobytes()).hexdigest()[:16]
+    path = cache / f"relations-{encoder.name}-{side}-{which}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         rows = []

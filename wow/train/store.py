@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.data import Dataset, open_dataset
+from wow.data.identity import dataset_identity
 from wow.types import Embodiment, UInt8, WowError
 
 OnDone = Callable[[int, int], None]
@@ -32,6 +33,8 @@ class Clips:
 
     frames: uint8 [N, H, W, 3], mapped from disk. actions: float32 [N, A]. texts: for each episode, all it may be
     called; the first is the short instruction. obeys: whether the episode does what its text says. fps: frames per s.
+    identity: tells these episodes from others, also from others of equal lengths; what is computed from them and kept
+    is kept under it.
     """
 
     frames: UInt8
@@ -41,6 +44,7 @@ class Clips:
     obeys: NDArray[np.bool_]
     fps: float
     embodiment: Embodiment
+    identity: str = ""
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -78,6 +82,7 @@ def open_clips(folders: Sequence[Path], camera: str | None = None, on_done: OnDo
         obeys=np.concatenate([part.obeys for part in parts]),
         fps=first.fps,
         embodiment=first.embodiment,
+        identity=hashlib.sha256(" ".join(part.identity for part in parts).encode()).hexdigest(),
     )
 
 
@@ -87,7 +92,8 @@ def _open_one(folder: Path, camera: str | None, on_done: OnDone) -> Clips:
         raise WowError(f"{folder} holds no episodes: record some with wow data collect")
     view = camera or dataset.embodiment.cameras[0].name
     cache = folder / ".cache" / f"frames-{view}"
-    stamp = _stamp(dataset)
+    identity = dataset_identity(dataset, folder)
+    stamp = {"episodes": len(dataset), "identity": identity}
     if not (cache / "done.json").exists() or json.loads((cache / "done.json").read_text()) != stamp:
         _decode(dataset, view, cache, stamp, on_done)
     lengths = [record.length for record in dataset.records]
@@ -99,16 +105,12 @@ def _open_one(folder: Path, camera: str | None, on_done: OnDone) -> Clips:
         obeys=np.array([_obeys(record) for record in dataset.records]),
         fps=dataset.fps,
         embodiment=dataset.embodiment,
+        identity=hashlib.sha256(f"{identity} {view}".encode()).hexdigest(),
     )
 
 
 def _obeys(record: Any) -> bool:
     return record.source in FOLLOWS_TEXT and record.success is not False
-
-
-def _stamp(dataset: Dataset) -> dict[str, Any]:
-    lengths = ",".join(str(record.length) for record in dataset.records)
-    return {"episodes": len(dataset), "lengths": hashlib.sha256(lengths.encode()).hexdigest()}
 
 
 def _decode(dataset: Dataset, camera: str, cache: Path, stamp: dict[str, Any], on_done: OnDone) -> None:
