@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from wow.cli.extras import install_command
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip
-from wow.types import WowError
+from wow.types import Embodiment, WowError
+
+if TYPE_CHECKING:
+    from wow.sim.arm import MetaWorldArm
+    from wow.sim.robosuite_arm import RobosuiteArm
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A scene that is ready. arm: what moves in it, and its camera. card: what its actions are."""
+
+    task: str
+    arm: MetaWorldArm | RobosuiteArm
+    card: Embodiment
+    object_error: Callable[[], float | None]
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +37,11 @@ class Replay(MakesFolder, Seeded):
     actions: tyro.conf.Positional[Path]
     """File of actions: JSON as `wow act` writes it, or bare numbers as .npy or JSON of [T, 7]."""
     task: str
-    """One of the 50 tasks, with or without -v3."""
+    """One of the 50 tasks, with or without -v3; robosuite: lift, stack, door or reach-pose."""
+    sim: Literal["metaworld", "robosuite"] = "metaworld"
+    """Simulator: metaworld, or robosuite with one of its five arms."""
+    robot: str | None = None
+    """Arm of robosuite: panda, sawyer, ur5e, iiwa or kinova3."""
     seed: int = 100_000
     """Seed of the scene."""
     out: Path = field(default_factory=fresh_folder("replay"))
@@ -27,14 +49,15 @@ class Replay(MakesFolder, Seeded):
     seconds: float | None = None
     """Robot time of each action, in place of what the file says; at an unknown pace the fastest sets it."""
     budget: int = 2000
-    """Control steps (80 a second) at most."""
+    """Control steps (80 a second; in robosuite 20) at most."""
     size: int = 128
     """Height and width of the film [pixels]."""
 
     def prepare(self) -> None:
-        from wow.sim.language import find_task
-
-        find_task(self.task)
+        if self.sim == "robosuite":
+            self._check_robosuite()
+        else:
+            self._check_metaworld()
         if self.budget < 1 or self.size < 16:
             raise WowError("--budget is at least 1, --size at least 16")
         if self.seconds is not None and not 0 < self.seconds <= 60:
@@ -43,30 +66,27 @@ class Replay(MakesFolder, Seeded):
 
     def run(self) -> Summary:
         from wow.assembly import GivenPlanner, LoopOptions, run_episode
-        from wow.cli.film import LINGER, Film
+        from wow.cli.film import FRAME_EVERY, LINGER, Film
         from wow.data.action_file import check_limits, read_actions
         from wow.data.action_plot import save_actions
-        from wow.sim.arm import MetaWorldArm
-        from wow.sim.job import RecordingOptions
-        from wow.sim.metaworld import MetaWorld
-        from wow.sim.record import sawyer_card
 
-        actions = read_actions(self.actions, sawyer_card(RecordingOptions()))
+        stage = self._robosuite() if self.sim == "robosuite" else self._metaworld()
+        actions = read_actions(self.actions, stage.card)
         if self.seconds is not None:
             actions = replace(actions, seconds=self.seconds)
             check_limits(self.actions, actions)
-        environment = MetaWorld(self.task, cameras=(), size=self.size)
-        environment.reset(seed=self.seed)
-        arm = MetaWorldArm(environment)
-        film = Film()
+        film, arm = Film(), stage.arm
+        # A film has 20 pictures a second: every control step of robosuite's 20, every fourth of Meta-World's 80.
+        every = FRAME_EVERY if self.sim == "robosuite" else 1
         film.look(arm, 0)
         options = LoopOptions(replan_every=None, budget=self.budget, linger=LINGER)
-        outcome = run_episode(arm, GivenPlanner(actions), options, lambda done: film.look(arm, done))
+        outcome = run_episode(arm, GivenPlanner(actions), options, lambda done: film.look(arm, every * done))
         film.write(self.out)
-        write_strip(self.out / "filmstrip.png", {f"executed: {environment.task.name}": film.video().frames})
+        write_strip(self.out / "filmstrip.png", {f"executed: {stage.task}": film.video().frames})
         save_actions(self.out / "actions.png", actions, title=str(self.actions))
         summary: Summary = {
-            "task": environment.task.name,
+            "task": stage.task,
+            "robot": stage.card.robot,
             "seed": self.seed,
             "success": outcome.success,
             "success_step": outcome.success_step,
@@ -74,10 +94,58 @@ class Replay(MakesFolder, Seeded):
             "actions": len(actions),
             "seconds_per_action": actions.seconds,
             "hand_error_m": outcome.hand_error,
-            "object_error_m": arm.object_error(),
+            "object_error_m": stage.object_error(),
             "seconds_to_execute": outcome.seconds_to_execute,
             "video": self.out / "executed.mp4",
         }
-        environment.close()
+        stage.close()
         write_json(self.out / "outcome.json", {**summary, "file": self.actions, "budget": self.budget})
         return summary
+
+    # ---- inside ----
+
+    def _check_metaworld(self) -> None:
+        from wow.sim.language import find_task
+
+        if self.robot is not None:
+            raise WowError("Meta-World has one robot: leave --robot out, or add --sim robosuite")
+        find_task(self.task)
+
+    def _check_robosuite(self) -> None:
+        from importlib.util import find_spec
+
+        from wow.sim.robosuite_tasks import named_arms, named_tasks
+
+        if self.robot is None or "," in self.robot or self.robot.strip() == "all":
+            raise WowError(f"say which one arm of robosuite: --robot {', '.join(named_arms('all'))}")
+        named_arms(self.robot)
+        if "," in self.task or self.task.strip() == "all":
+            raise WowError(f"actions are executed in one task: --task {', '.join(named_tasks('all'))}")
+        named_tasks(self.task)
+        if find_spec("robosuite") is None:
+            raise WowError(f"robosuite is not installed: {install_command('sim-robosuite')}")
+
+    def _metaworld(self) -> Stage:
+        from wow.sim.arm import MetaWorldArm
+        from wow.sim.job import RecordingOptions
+        from wow.sim.metaworld import MetaWorld
+        from wow.sim.record import sawyer_card
+
+        environment = MetaWorld(self.task, cameras=(), size=self.size)
+        environment.reset(seed=self.seed)
+        arm = MetaWorldArm(environment)
+        card = sawyer_card(RecordingOptions())
+        return Stage(environment.task.name, arm, card, arm.object_error, environment.close)
+
+    def _robosuite(self) -> Stage:
+        from wow.sim.job import RecordingOptions
+        from wow.sim.robosuite import CONTROL_RATE, Robosuite
+        from wow.sim.robosuite_arm import RobosuiteArm
+        from wow.sim.robosuite_record import arm_card
+        from wow.sim.robosuite_tasks import named_arms, named_tasks
+
+        (robot,), (task,) = named_arms(self.robot or ""), named_tasks(self.task)
+        environment = Robosuite(robot, task, cameras=(), size=self.size)
+        environment.reset(seed=self.seed)
+        card = arm_card(robot, RecordingOptions(stride=2, control_rate=CONTROL_RATE))
+        return Stage(task, RobosuiteArm(environment), card, lambda: None, environment.close)
