@@ -146,12 +146,12 @@ def test_an_episode_leaves_its_film_its_plans_and_its_numbers(
     }  # fmt: skip
 
 
-@pytest.mark.slow
 def children(process: int) -> list[int]:
     """The processes that a process has started."""
     return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_and_equals_an_undisturbed_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +184,22 @@ def test_a_killed_evaluation_goes_on_and_equals_an_undisturbed_one(
     assert {"results.md", "results.png"} <= {path.name for path in killed.iterdir()}
     assert main([*common, "--episodes", "3", "--budget", "9", "--out", str(whole)]) == 2
     assert "budget" in capsys.readouterr().err, "another protocol is another evaluation"
+
+
+@pytest.mark.slow
+def test_the_same_seed_has_the_same_success_however_many_processes_there_are(tmp_path: Path) -> None:
+    common = ["run", "--suite", "door-close,reach", "--plan-from", "actions", "--episodes", "2", "--open-loop"]
+    for workers in ("1", "2"):
+        assert main([*common, "--workers", workers, "--out", str(tmp_path / workers)]) == 0
+    one, two = (
+        {
+            (record["task"], record["seed"]): (record["success"], record["success_step"], record["hand_error"])
+            for line in (tmp_path / workers / "episodes.jsonl").read_text().splitlines()
+            for record in json.loads(line)["records"]
+        }
+        for workers in ("1", "2")
+    )
+    assert len(one) == 4 and one == two
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings
 from wow.cli.film import filmed, joined, write_plans
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip, write_videos
 from wow.cli.sampling import Sampling
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)

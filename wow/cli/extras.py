@@ -17,7 +17,9 @@ EXTRAS: dict[str, dict[str, str]] = {
         "peft": "peft",
         "accelerate": "accelerate",
         "ftfy": "ftfy",
+        "gguf": "gguf",
     },
+    "quantise": {"torchao": "torchao"},
     "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
     "ray": {"ray": "ray"},
 }
