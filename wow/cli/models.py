@@ -12,8 +12,11 @@ from wow.cli.options import Command, Summary
 from wow.foundation.card import Card
 from wow.foundation.cards import CARDS, card
 from wow.foundation.inventory import find_parts, wanted_of
+from wow.foundation.memory import GB, QUANTISATIONS, Machine, Setting, cost, job_of
+from wow.foundation.plan import settings
 
-COLUMNS = ("name", "size", "backbone", "clip", "steps", "guidance", "weights", "licence")
+COLUMNS = ("name", "size", "backbone", "clip", "steps", "guidance", "weights", "GPU [GB]", "licence")
+LARGE = Machine("a GPU that holds anything", 1e15, 1e15, 1e15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ def _facts(one: Card) -> Summary:
         "size": one.size,
         "parameters": one.parameters,
         "weights_gb": round(2 * one.parameters / 1e9, 1),
+        "gpu_gb": _gpu_memory(one),
         "modes": one.modes,
         "height": one.height,
         "width": one.width,
@@ -77,6 +81,22 @@ def _facts(one: Card) -> Summary:
     }
 
 
+def _gpu_memory(one: Card) -> dict[str, float]:
+    """GPU memory of the published clip [GB], by plan: what is on the GPU at a time, and what is done to need less."""
+    job = job_of(one)
+    return {
+        _plan_name(setting): round(cost(one, job, setting, LARGE).gpu / GB, 1)
+        for setting in settings(one, LARGE, QUANTISATIONS)
+        if setting.dtype == "bfloat16"
+    }
+
+
+def _plan_name(setting: Setting) -> str:
+    """A setting in the words of the options that ask for it."""
+    eight_bits = "" if setting.quantisation == "none" else f", {setting.quantisation}"
+    return f"{setting.offload}{', tiles' if setting.tiling else ''}{eight_bits}"
+
+
 def _files(one: Card, folder: Path | None) -> list[dict[str, object]]:
     """Each part, what would do for it, and where it was found."""
     if folder is None:
@@ -92,7 +112,12 @@ def _table(models: list[Mapping[str, object]]) -> str:
     widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(
-        [*lines, "", "wow models NAME shows one with the files it is made of. Nothing is ever downloaded."]
+        [
+            *lines,
+            "",
+            "GPU: with everything on it, one network at a time, or one block at a time with the VAE in tiles.",
+            "wow models NAME shows one with the files it is made of. Nothing is ever downloaded.",
+        ]
     )
 
 
@@ -103,7 +128,10 @@ def _row(model: Mapping[str, object]) -> tuple[str, ...]:
     steps, guidance = str(sampler["num_inference_steps"]), f"{sampler['guidance_scale']:g} {sampler['guidance']}"
     licence = str(model["licence"]).split(" (")[0]
     weights = f"{model['weights_gb']} GB"
-    return (str(model["name"]), str(model["size"]), str(model["backbone"]), clip, steps, guidance, weights, licence)
+    takes = _mapping(model["gpu_gb"])
+    gpu = f"{takes['none']:.0f}, {takes['model']:.0f} or {takes['blocks, tiles']:.0f}"
+    named = (str(model[key]) for key in ("name", "size", "backbone"))
+    return (*named, clip, steps, guidance, weights, gpu, licence)
 
 
 def _card_lines(summary: Mapping[str, object]) -> list[str]:
@@ -118,6 +146,7 @@ def _card_lines(summary: Mapping[str, object]) -> list[str]:
         f"{summary['width']}x{summary['height']} at {summary['fps']} fps; pictures: {summary['fit']}",
         "sampler": ", ".join(f"{key} {value}" for key, value in sampler.items()),
         "weights": f"{summary['weights_gb']} GB in bfloat16, all parts",
+        "GPU [GB]": "; ".join(f"{name} {takes:g}" for name, takes in _mapping(summary["gpu_gb"]).items()),
         "licence": str(summary["licence"]),
         "from": ", ".join(source),
     }
@@ -145,6 +174,11 @@ def _file_lines(summary: Mapping[str, object]) -> list[str]:
 
 def _rows(value: object) -> list[Mapping[str, object]]:
     assert isinstance(value, list)
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, float]:
+    assert isinstance(value, Mapping)
     return value
 
 
