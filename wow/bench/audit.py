@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate, mean
 from wow.bench.ladder import CLAIMS, FAULTS
-from wow.bench.leaderboard import value_of
+from wow.bench.scoreboard import Scoreboard, bootstrapped, paired_difference
 from wow.bench.suite_results import Results
 from wow.bench.text import grid
 from wow.bench.validity import Validity, correlation_table, left_out, success_table, validity, validity_json
@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 @dataclass(frozen=True)
 class Sight:
     """What a metric makes of a fault. worse: by how much each rung is worse than the truth, in the metric's own unit,
-    weakest first. at_full: the last of these with its interval; a metric of a whole suite has none."""
+    weakest first. at_full: the last of these with its interval."""
 
     metric: str
     fault: str
@@ -99,16 +99,31 @@ def audit(truth: Results, rungs: Mapping[tuple[str, float], Results], others: Se
 def _sight(name: str, fault: str, truth: Results, rungs: Sequence[Results]) -> Sight | None:
     sign = 1.0 if METRICS[name].higher_is_better else -1.0
     if METRICS[name].pool is not None:
-        values = [value_of(run, name) for run in (truth, *rungs)]
-        if any(value is None for value in values):
-            return None
-        known = [float(value) for value in values if value is not None]
-        worse = tuple(sign * (known[0] - value) for value in known[1:])
-        return Sight(name, fault, worse, Estimate(worse[-1], None, None, len(truth.board)))
+        found = [_pooled(truth, run, name, sign) for run in rungs]
+        worse = tuple(one.value for one in found if one is not None)
+        return Sight(name, fault, worse, found[-1]) if len(worse) == len(rungs) and found[-1] is not None else None
     gaps: list[NDArray[np.float64]] = [sign * _paired(truth, run, name) for run in rungs]
     if any(len(gap) == 0 for gap in gaps):
         return None
     return Sight(name, fault, tuple(float(gap.mean()) for gap in gaps), mean(gaps[-1].tolist()))
+
+
+def _pooled(truth: Results, run: Results, name: str, sign: float) -> Estimate | None:
+    """The same of a metric of a whole suite, over draws of the samples of which both have it."""
+    shared = [key for key in truth.board.keys if key in run.board.keys]
+    if not shared or name not in run.board.metrics:
+        return None
+    boards = [one.board.restricted(shared) for one in (truth, run)]
+    known = [row for row in range(len(shared)) if all(board.count(name, np.array([row])) for board in boards)]
+    one, other = (board.restricted([shared[row] for row in known]) for board in boards)
+    values = [board.value(name, board.rows()) for board in (one, other)]
+    if values[0] is None or values[1] is None:
+        return None
+
+    def statistic(board: Scoreboard, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        return sign * bootstrapped(board, name, drawn)
+
+    return paired_difference(one, other, statistic, sign * (values[0] - values[1]))[0]
 
 
 def _paired(truth: Results, run: Results, name: str) -> NDArray[np.float64]:
@@ -138,8 +153,8 @@ def markdown(found: Audit, about: str) -> str:
 
 KEY = (
     "monotone: surely worse than the truth at full strength, and worse with every rung; sees: surely worse at full "
-    "strength; -: not seen; fooled: surely rated better than the truth. Of FVD, which has one value for all samples, "
-    "only the sign is looked at."
+    "strength; -: not seen; fooled: surely rated better than the truth. Surely: by the 95 % interval of the paired "
+    "difference over samples."
 )
 
 

@@ -9,23 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.bench import scores_v1 as v1
 from wow.bench.common import on_common_samples
 from wow.bench.executability import Executed, executed_in, executed_over
 from wow.bench.intervals import Estimate
 from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard, scaled_v2
-from wow.bench.scores_v2 import GROUPS, SCALES
+from wow.bench.spread import V1Scores, drawn_values, relative_scores, value_of
 from wow.bench.suite_compare import check_alike
 from wow.bench.suite_results import Results
-
-
-@dataclass(frozen=True)
-class V1Scores:
-    """The first scale for one run among those of a leaderboard. weights: of each metric inside its group."""
-
-    groups: Mapping[str, float]
-    overall: float
-    weights: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,7 @@ def leaderboard(runs: Sequence[Results]) -> Leaderboard:
         v2=tuple(scores for _, scores in scored),
         shared=counted,
         strata=strata,
-        v1=relative_scores(ranked, counted) if len(ranked) > 1 else None,
+        v1=relative_scores(ranked, counted, drawn_values(ranked, counted)) if len(ranked) > 1 else None,
         executed=tuple(executed_in(run.content["metrics"]) for run in ranked),
         over=common.said(),
     )
@@ -93,37 +83,6 @@ def _in_strata(boards: Sequence[Scoreboard], counted: Sequence[str], kind: str) 
 
 def _stratum(board: Scoreboard, counted: Sequence[str], rows: NDArray[np.int64]) -> Stratum:
     return Stratum(len(rows), scaled_v2(board.only(counted), rows).overall, executed_over(board, rows))
-
-
-def relative_scores(runs: Sequence[Results], shared: Sequence[str]) -> tuple[V1Scores, ...] | None:
-    """The first scale over metrics that every run has; None where there are none."""
-    tables: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
-    members: dict[str, list[str]] = {}
-    for group in GROUPS:
-        names = [name for name in shared if SCALES[name].group == group]
-        if names:
-            columns = [
-                v1.metric_scores(
-                    name, np.array([value_of(run, name) for run in runs], float), not SCALES[name].lower_is_better
-                )
-                for name in names
-            ]
-            members[group], tables[group] = names, np.stack(columns, axis=1)
-    if not tables:
-        return None
-    weights = {group: v1.correlation_weights(table) for group, table in tables.items()}
-    found: list[V1Scores] = []
-    for place in range(len(runs)):
-        groups = {group: v1.group_score(table[place], weights[group]) for group, table in tables.items()}
-        flat = {n: float(w) for g, names in members.items() for n, w in zip(names, weights[g], strict=True)}
-        found.append(V1Scores(groups, v1.overall_score(list(groups.values())), flat))
-    return tuple(found)
-
-
-def value_of(run: Results, name: str) -> float | None:
-    """A metric of a run over the whole suite."""
-    told = run.content["metrics"].get(name)
-    return float(told["estimate"]["value"]) if told and told["estimate"] else None
 
 
 def estimate_of(told: Mapping[str, Any] | None) -> Estimate | None:

@@ -56,13 +56,24 @@ def _leaderboard(board: Leaderboard) -> str:
     rows = []
     for place, run in enumerate(board.runs):
         cells = [number(board.v2[place].groups.get(group), 1) for group in GROUPS]
-        relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
+        relative = "N/A: needs two runs" if board.v1 is None else number(board.v1[place].estimate(), 1)
         overall = number(board.v2[place].overall, 1)
         executed = board.executed[place].html()
         scored = str(run.content["counts"]["scored"])
         rows.append([escape(board.labels[place]), *cells, overall, relative, executed, scored])
     head = ["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]
-    return table(head, rows) + _note(board)
+    return table(head, rows) + _note(board) + _relative(board)
+
+
+def _relative(board: Leaderboard) -> str:
+    """The groups on the first scale; nothing for a run alone."""
+    if board.v1 is None:
+        return ""
+    rows = [
+        [escape(label), *(number(scores.estimate(group), 1) for group in GROUPS), number(scores.estimate(), 1)]
+        for label, scores in zip(board.labels, board.v1, strict=True)
+    ]
+    return table(["scale v1", *(GROUP_TITLES[group] for group in GROUPS), "overall"], rows)
 
 
 def _note(board: Leaderboard) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 from wow.bench.common import on_common_samples
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.executability import HEAD, NOTE, executed_in
-from wow.bench.leaderboard import V1Scores, estimate_of, relative_scores, value_of
-from wow.bench.scoreboard import STRATA, Scoreboard
-from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES, ScoresV2, score_v2
+from wow.bench.leaderboard import estimate_of
+from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard
+from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
+from wow.bench.spread import V1Scores, absolute_scores, drawn_values, held, relative_scores, value_of
 from wow.bench.suite_compare import check_alike
 from wow.bench.suite_results import FORMAT, RESULTS, Results
 from wow.bench.text import grid, shown, write_json, write_text
@@ -35,7 +36,7 @@ class Standings:
     runs: tuple[Results, ...]
     sources: tuple[str, ...]
     contents: tuple[Mapping[str, Any], ...]
-    v2: tuple[ScoresV2, ...]
+    v2: tuple[ScaledV2, ...]
     v1: tuple[V1Scores, ...] | None
     shared: tuple[str, ...]
     over: str
@@ -60,15 +61,15 @@ def standings(paths: Sequence[Path]) -> Standings:
     shared = [
         name for name in METRICS if name in SCALES and all(value_of(run, name) is not None for run in common.runs)
     ]
-    scored = [score_v2({n: value_of(run, n) or 0.0 for n in shared}) for run in common.runs]
-    order = sorted(range(len(pairs)), key=lambda place: -(scored[place].overall or -1.0))
+    scored = absolute_scores(common.runs, shared, drawn_values(common.runs, shared))
+    order = sorted(range(len(pairs)), key=lambda place: -(scored[place].scores.overall or -1.0))
     runs = tuple(common.runs[place] for place in order)
     return Standings(
         runs=runs,
         sources=tuple(pairs[place][1] for place in order),
         contents=tuple(pairs[place][0].content for place in order),
         v2=tuple(scored[place] for place in order),
-        v1=relative_scores(runs, shared) if len(runs) > 1 else None,
+        v1=relative_scores(runs, shared, drawn_values(runs, shared)) if len(runs) > 1 else None,
         shared=tuple(shared),
         over=common.said(),
     )
@@ -88,14 +89,17 @@ def markdown(table: Standings) -> str:
     first = table.runs[0].content
     rows = [["place", "tested", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]]
     for place, (run, scores) in enumerate(zip(table.runs, table.v2, strict=True)):
-        groups = [_number(scores.groups.get(group)) for group in GROUPS]
-        relative = None if table.v1 is None else table.v1[place].overall
+        groups = [shown(scores.groups.get(group), 1) for group in GROUPS]
+        relative = None if table.v1 is None else table.v1[place].estimate()
         executed = executed_in(run.content["metrics"]).markdown()
         counted = str(run.content["counts"]["scored"])
-        rows.append([str(place + 1), run.name, *groups, _number(scores.overall), _number(relative), executed, counted])
+        rows.append(
+            [str(place + 1), run.name, *groups, shown(scores.overall, 1), shown(relative, 1), executed, counted]
+        )
     lines = [f"# Leaderboard: {first['suite']}", f"Suite hash `{table.runs[0].digest}`.", grid(rows)]
     lines += [
         f"{table.over} Both scales over what all runs have: {', '.join(table.shared) or 'nothing'}. {NOTE}",
+        HOW + _fixed(table),
         "## Metrics",
         _metrics(table),
     ]
@@ -116,8 +120,13 @@ def _metrics(table: Standings) -> str:
     return grid(rows)
 
 
-def _number(value: float | None) -> str:
-    return "N/A" if value is None else f"{value:.1f}"
+HOW = "Intervals are 95 %: scores over draws of samples, the same for all runs."
+
+
+def _fixed(table: Standings) -> str:
+    """Which metrics the draws could not touch, as a sentence; "" where there are none."""
+    found = held(table.runs, table.shared)
+    return f" Of {', '.join(found)} files hold no single samples: no draw changes it." if found else ""
 
 
 def _contents(path: Path) -> list[tuple[dict[str, Any], str]]:

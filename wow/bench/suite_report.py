@@ -76,12 +76,22 @@ def _leaderboard(board: Leaderboard) -> str:
     rows = [["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]]
     for place, run in enumerate(board.runs):
         groups = [shown(board.v2[place].groups.get(group), 1) for group in GROUPS]
-        relative = "N/A: needs two runs" if board.v1 is None else f"{board.v1[place].overall:.1f}"
+        relative = "N/A: needs two runs" if board.v1 is None else shown(board.v1[place].estimate(), 1)
         overall = shown(board.v2[place].overall, 1)
         executed = board.executed[place].markdown()
         rows.append([board.labels[place], *groups, overall, relative, executed, str(run.content["counts"]["scored"])])
     shared = f"Over what all runs have: {', '.join(board.shared) or 'nothing'}."
-    return f"{grid(rows)}\n\n{board.over} {shared} {NOTE}"
+    return "\n\n".join([grid(rows), f"{board.over} {shared} {NOTE}", *_relative(board)])
+
+
+def _relative(board: Leaderboard) -> list[str]:
+    """The groups on the first scale; nothing for a run alone."""
+    if board.v1 is None:
+        return []
+    rows = [["scale v1", *(GROUP_TITLES[group] for group in GROUPS), "overall"]]
+    for label, scores in zip(board.labels, board.v1, strict=True):
+        rows.append([label, *(shown(scores.estimate(group), 1) for group in GROUPS), shown(scores.estimate(), 1)])
+    return [grid(rows)]
 
 
 def _metrics(board: Leaderboard) -> str:

@@ -22,7 +22,7 @@ class BenchLeaderboard(MakesFolder):
 
         table = standings(self.results)
         text, numbers = write_standings(self.out, table)
-        overall = {run.name: scores.overall for run, scores in zip(table.runs, table.v2, strict=True)}
+        overall = {run.name: scores.scores.overall for run, scores in zip(table.runs, table.v2, strict=True)}
         return {
             "text": text,
             "numbers": numbers,
