@@ -138,6 +138,19 @@ def test_what_the_hand_does_to_itself_is_no_other_goal(rewrite: str) -> None:
     assert fault_of(GOAL, rewrite, []) is None
 
 
+@pytest.mark.parametrize(
+    ("goal", "rewrite"),
+    [
+        ("press the button", "The robot moves above the button, then presses it down firmly until it clicks."),
+        ("press the coffee machine's button", "The gripper approaches the coffee machine and presses its button."),
+        ("put the ring onto the peg", "The gripper grasps the ring, carries it over the peg and puts it onto the peg."),
+        ("close the door", "The arm swings the open door to close it until it latches."),
+    ],
+)
+def test_other_goals_may_be_told_in_detail_too(goal: str, rewrite: str) -> None:
+    assert fault_of(goal, rewrite, [], phrasebook().words_of(goal)) is None
+
+
 def test_left_is_not_right() -> None:
     goal = "push the mug left"
     assert change_of_goal(goal, "The mug is on the right of the picture. The arm pushes the mug left.") is None

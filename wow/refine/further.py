@@ -28,11 +28,11 @@ THINGS = _set(
 )
 """Nouns that name no other thing to handle."""
 DEEDS = _set(
-    "begin continue complete finish ensure make keep let see look use need must should can may could would want "
-    "try extend retract adjust maintain secure apply center centre descend ascend hover steady stabilize "
-    "stabilise wait pause return retreat locate find contact clear travel pass face point tilt advance back "
-    "withdraw settle succeed become appear seem sit lie stand remain rest stay work perform execute proceed go "
-    "leave"
+    "latch click snap wrap curl swing begin continue complete finish ensure make keep let see look use need must "
+    "should can may could would want try extend retract adjust maintain secure apply center centre descend ascend "
+    "hover steady stabilize stabilise wait pause return retreat locate find contact clear travel pass face point "
+    "tilt advance back withdraw settle succeed become appear seem sit lie stand remain rest stay work perform "
+    "execute proceed go leave"
 )
 """Verbs that add no further deed."""
 WAYS = _set(

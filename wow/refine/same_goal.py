@@ -129,7 +129,9 @@ def _further(rewrite: str, known: Set[str]) -> str | None:
     kin = frozenset().union(*(family for family in FAMILIES if family & deeds))
 
     def is_known(word: str) -> bool:
-        return _verbs().get(word) in kin | PREPARING or word in FILLERS or any(_same(word, one) for one in known)
+        goes = any(word in meaning for meaning in DIRECTIONS)
+        serves = _verbs().get(word) in kin | PREPARING
+        return goes or serves or word in FILLERS or any(_same(word, one) for one in known)
 
     word = further_word(rewrite, is_known)
     return f"it speaks of {word!r}, which neither the goal nor the scene has" if word else None
@@ -154,9 +156,12 @@ def _verbs() -> dict[str, str]:
         stem, doubled = verb.removesuffix("e"), verb + verb[-1]
         forms = (verb, f"{verb}s", f"{verb}es", f"{stem}ed", f"{stem}ing", f"{doubled}ing", f"{doubled}ed")
         found |= dict.fromkeys(forms, verb)
+        if verb.endswith("y"):
+            found |= dict.fromkeys((f"{verb[:-1]}ies", f"{verb[:-1]}ied"), verb)
     return found
 
 
 def _same(word: str, other: str) -> bool:
-    """Whether two words are one in singular and plural."""
+    """Whether two words are one in singular and plural, or with an owner's ending."""
+    word, other = (one.removesuffix("'s").removesuffix("’s") for one in (word, other))
     return word == other or word in (f"{other}s", f"{other}es") or other in (f"{word}s", f"{word}es")
