@@ -180,7 +180,38 @@ def test_an_empty_goal_and_a_missing_picture_are_refused(tmp_path: Path, capsys:
     assert "no picture" in capsys.readouterr().err
 
 
-def test_a_plan_can_be_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_refines_with_options_of_its_own(tmp_path: Path) -> None:
+    """The search has four planning steps unless told otherwise, and one page for each plan of a single scene."""
+    from wow.cli.run import Run
+
+    out = tmp_path / "out"
+    run = Run(task="door-close", out=out, refine=True, refiner="llm", max_seconds=9.0, confident=0.7, max_samples=3)
+    search = run.settings.refine
+    assert search is not None and (search.refiner, search.seconds, search.confident) == ("llm", 9.0, 0.7)
+    assert search.folder == str(out / "refine") and run.settings.num_planning_steps == 4
+    assert run.options().num_planning_steps == 4
+    rules = search.rules(5)
+    assert (rules.seed, rules.budget.samples, rules.budget.seconds, rules.confident) == (15, 3, 9.0, 0.7)
+    assert Run(task="door-close", out=out).settings.num_planning_steps == 1
+    assert Run(task="door-close", out=out, refine=True, num_planning_steps=2).settings.num_planning_steps == 2
+    suite = Run(suite="avdc-11", out=out, refine=True).settings.refine
+    assert suite is not None and suite.folder is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--refiner", "poet"], "poet"), (["--max-seconds", "-1"], "above 0"), (["--confident", "0"], "--confident")],
+)
+def test_mistakes_in_refining_a_run_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    run = ["run", "--task", "door-close", "--out", str(tmp_path / "out"), "--refine"]
+    assert main([*run, *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) == 1, error
+
+
+def test_a_plan_can_be_searched_for(tmp_path: Path) -> None:
     """`wow run --refine` executes the video that the critics like best, and every plan has seeds of its own."""
     from wow.cli.episode import EpisodeSettings, imagining_planner
     from wow.cli.refine import SearchSettings
@@ -201,9 +232,15 @@ def test_a_plan_can_be_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
         def act(self, video: Video, **_: object) -> Actions:
             return Actions(np.full((4, 7), video.frames[-1, 0, 0, 0], np.float32), self.embodiment)
 
-    settings = EpisodeSettings(num_frames=5, refine=SearchSettings("stir", samples=4, confident=2.0))
+    search = SearchSettings("stir", samples=4, confident=2.0, folder=str(tmp_path / "refine"))
+    settings = EpisodeSettings(num_frames=5, refine=search)
     planner = imagining_planner(Model(), settings, "open the drawer", 10)  # type: ignore[arg-type]
     plans = [planner.plan(np.zeros((8, 8, 3), np.uint8), None, number) for number in range(2)]
     assert [plan.actions.values[0, 0] for plan in plans] == [12.0, 12.0], "the video that moves most"
     assert len({seed for _, seed in asked}) == 8 and asked[0] == ("open the drawer", 40)
     assert len({prompt for prompt, _ in asked}) == 4
+    for number in ("00", "01"):
+        lines = [json.loads(line) for line in (tmp_path / "refine" / number / "trace.jsonl").read_text().splitlines()]
+        assert [line["event"] for line in lines] == ["start", *["round"] * 4, "end"]
+        assert lines[0]["identity"]["critics"] == "stir"
+        assert "open the drawer" in (tmp_path / "refine" / number / "report.html").read_text()

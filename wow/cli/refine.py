@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,7 +193,8 @@ class SearchSettings:
     """A search as part of something else.
 
     critic: None for those that suit the model. candidates: videos of a round. fps: at which they are imagined, where
-    somebody asked for a pace.
+    somebody asked for a pace. seconds: for each search. folder: to which the trace and the page of each search are
+    written, 00, 01, …; None for nowhere.
     """
 
     critic: str | None = None
@@ -201,21 +203,46 @@ class SearchSettings:
     candidates: int = 1
     confident: float = 0.9
     fps: float | None = None
+    seconds: float | None = None
+    folder: str | None = None
+
+    def rules(self, seed: int) -> Rules:
+        """How the search with that number goes. Raises WowError for numbers that cannot work."""
+        from wow.assembly import Budget, Rules
+
+        # Seeds of two searches never overlap.
+        budget = Budget(self.samples, seconds=self.seconds)
+        return Rules(budget, self.candidates, seed * self.samples, self.confident, self.samples)
 
 
 def searcher(agent: Agent, settings: SearchSettings, imagine: Imaginer, goal: str) -> Callable[[UInt8, int], Search]:
     """A function that searches for a video from a picture [H, W, 3], with a seed of its own for every search."""
-    from wow.assembly import Budget, Rules, refine
+    from wow.assembly import refine
 
+    numbers = count()
     team = team_of(agent, settings.critic, settings.refiner, imagine, settings.fps)
 
     def search(picture: UInt8, seed: int) -> Search:
-        # Seeds of two searches never overlap.
-        first = seed * settings.samples
-        rules = Rules(Budget(settings.samples), settings.candidates, first, settings.confident, settings.samples)
-        return refine(picture, goal, team, rules)
+        rules = settings.rules(seed)
+        if settings.folder is None:
+            return refine(picture, goal, team, rules)
+        return kept_search(Path(settings.folder) / f"{next(numbers):02d}", picture, goal, team, rules)
 
     return search
+
+
+def kept_search(folder: Path, picture: UInt8, goal: str, team: Team, rules: Rules) -> Search:
+    """A search with its trace and its page in a folder of its own; one that was interrupted goes on."""
+    from wow.assembly import Trace, refine, write_page
+
+    judges, writer = ",".join(critic.name for critic in team.critics), team.refiner.name
+    facts = {"Critics": judges, "Refiner": writer, "Seed": rules.seed}
+    seen = hashlib.sha256(picture.tobytes()).hexdigest()
+    trace = Trace(folder, {"goal": goal, "picture": seen, **{name.lower(): value for name, value in facts.items()}})
+    found = refine(picture, goal, team, rules, trace.claim(), trace.append)
+    trace.finish(found)
+    write_page(folder / REPORT, goal, found.rounds, found.stopped, facts)
+    return found
 
 
 def critics_for(model: str | Path | None) -> str:

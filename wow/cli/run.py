@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wow.assembly import Agent
+    from wow.assembly import Agent, SamplingOptions
 
     Array = NDArray[np.float64]
 
@@ -66,8 +66,17 @@ class Run(Sampling, MakesFolder, Seeded):
     critic: str | None = None
     """Who judges when refining, with commas. Without it motion,checks where the model has a policy and inverse
     dynamics, else checks."""
+    refiner: str = "grammar"
+    """Who rewrites the prompt when refining: grammar (built in), or llm (an endpoint)."""
     max_samples: int = 4
     """Videos that refining may imagine for each plan."""
+    max_seconds: float | None = None
+    """Seconds that refining may take for each plan; no round is begun that would not end in time."""
+    confident: float = 0.9
+    """Stop refining a plan at a video that is completed with this probability."""
+    num_planning_steps: int = 0
+    """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one; 0 is 1,
+    or 4 with --refine, which has nothing to choose from where all videos move alike."""
     budget: int = 500
     """Control steps (80 a second) of an episode at most."""
     unknown_pace: bool = False
@@ -95,8 +104,26 @@ class Run(Sampling, MakesFolder, Seeded):
             **self.sampling(),
         )
 
+    def sampling(self) -> dict[str, Any]:
+        """What was chosen, by name, and how many planning steps follow from the rest."""
+        steps = self.num_planning_steps or (4 if self.refine else 1)
+        return {**super().sampling(), "num_planning_steps": steps}
+
+    def options(self) -> SamplingOptions:
+        return Sampling(**self.sampling()).options()
+
     def _search(self) -> SearchSettings:
-        return SearchSettings(self.critic, samples=self.max_samples, candidates=self.candidates, fps=self.fps)
+        return SearchSettings(
+            self.critic,
+            self.refiner,
+            samples=self.max_samples,
+            candidates=self.candidates,
+            confident=self.confident,
+            fps=self.fps,
+            seconds=self.max_seconds,
+            # Of a suite's thousands of plans nobody reads the pages.
+            folder=str(self.out / "refine") if self.suite is None else None,
+        )
 
     def continues(self) -> bool:
         from wow.cli.suite import EPISODES
@@ -131,8 +158,10 @@ class Run(Sampling, MakesFolder, Seeded):
         super().prepare()
 
     def _check_refining(self) -> None:
-        from wow.assembly import CRITICS, named
+        from wow.assembly import CRITICS, REFINERS, named
 
+        named(self.refiner, REFINERS, "refiner")
+        self._search().rules(0)
         named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
         if self.plan_from != "imagined" or self.max_samples < 1:
             raise WowError(
