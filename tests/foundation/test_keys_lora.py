@@ -93,6 +93,66 @@ def test_diffusers_adds_it_to_the_network(
     assert torch.allclose(gained, wanted, atol=1e-5)
 
 
+DIFFERENCES = {
+    "blocks.0.norm3.diff": "blocks.0.norm2.weight",
+    "blocks.0.norm3.diff_b": "blocks.0.norm2.bias",
+    "blocks.1.self_attn.norm_q.diff": "blocks.1.attn1.norm_q.weight",
+    "blocks.1.ffn.0.diff_b": "blocks.1.ffn.net.0.proj.bias",
+    "head.head.diff_b": "proj_out.bias",
+}
+"""What a distilled LoRA (LightX2V's) calls whole parameters that it moves, and what diffusers calls them."""
+
+
+def distilled(prefix: str = "diffusion_model.") -> dict[str, Any]:
+    state = halves(up="lora_up", down="lora_down", prefix=prefix)
+    generator = torch.Generator().manual_seed(6)
+    for name in DIFFERENCES:
+        size = 40 if "ffn" in name else 64 if "head" in name else 24
+        state[prefix + name] = torch.randn(size, generator=generator)
+    return state
+
+
+def test_a_distilled_lora_moves_biases_and_norms_too(tmp_path: Path) -> None:
+    from wow.foundation.keys_lora import read_lora
+    from wow.foundation.merge_lora import with_loras
+
+    save_file(distilled(), tmp_path / "lora.safetensors")
+    lora = read_lora(tmp_path / "lora.safetensors")
+    assert set(lora.additions) == set(PAIRS.values()) and set(lora.differences) == set(DIFFERENCES.values())
+    plain = {name: torch.randn(tensor.shape) for name, tensor in lora.differences.items()}
+    for module, addition in lora.additions.items():
+        plain[f"{module}.weight"] = torch.randn(addition.up.shape[0], addition.down.shape[1])
+    plain["untouched.weight"] = torch.ones(3)
+
+    class Network:
+        def tensors(self) -> Any:
+            return plain.items()
+
+    shapes = {name: tensor.shape for name, tensor in plain.items()}
+    merged = dict(with_loras(Network(), shapes, [(tmp_path / "lora.safetensors", 0.5)]).tensors())
+    for name, difference in lora.differences.items():
+        assert torch.allclose(merged[name], plain[name] + 0.5 * difference)
+    module, addition = next(iter(lora.additions.items()))
+    weight = f"{module}.weight"
+    assert torch.allclose(merged[weight], plain[weight] + 0.5 * addition.up @ addition.down, atol=1e-6)
+    assert merged["untouched.weight"] is plain["untouched.weight"]
+    with pytest.raises(WowError, match=r"does not fit this model: it adds 64 numbers to proj_out.bias of 0"):
+        with_loras(Network(), {name: s for name, s in shapes.items() if name != "proj_out.bias"},
+                   [(tmp_path / "lora.safetensors", 1.0)])  # fmt: skip
+
+
+def test_differences_are_kept_in_the_naming_that_has_them_and_refused_in_the_other(tmp_path: Path) -> None:
+    from wow.foundation.keys_lora import read_lora
+
+    before = distilled(prefix="")
+    save_file(before, tmp_path / "lora.safetensors")
+    lora = read_lora(tmp_path / "lora.safetensors")
+    after = lora.diffsynth_state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in DIFFERENCES)
+    with pytest.raises(WowError, match="no place for what a LoRA adds to"):
+        lora.state_dict()
+
+
 def test_a_lora_is_not_taken_for_a_network(tmp_path: Path) -> None:
     from wow.foundation.checkpoint import open_checkpoint
 
