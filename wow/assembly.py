@@ -44,6 +44,7 @@ from wow.judges import grammar_refiner as grammar_refiner
 from wow.judges import motion_critic as motion_critic
 from wow.judges import named as named
 from wow.judges import outsiders as outsiders
+from wow.judges import prices_from_environment as prices_from_environment
 from wow.judges import speaker as speaker
 from wow.judges import store as store
 from wow.models.codec import Codec, CodecConfig

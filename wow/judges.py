@@ -17,6 +17,7 @@ import numpy as np
 from wow.refine.checks import Checks
 from wow.refine.contract import Critic, Refiner
 from wow.refine.endpoint import endpoint_from_environment as endpoint_from_environment
+from wow.refine.endpoint import prices_from_environment as prices_from_environment
 from wow.refine.ensemble import Ensemble
 from wow.refine.ensemble import calibrated as calibrated
 from wow.refine.grammar import GrammarRefiner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,12 @@ VIDEO = Video(np.zeros((2, 4, 4, 3), np.uint8), 5.0)
 def strategy(name: str):  # type: ignore[no-untyped-def]
     def choose(scene: Scene, samples: int) -> Choice:
         return Choice(
-            f"{name} {samples}", scene.seed, VIDEO, 0.95 if name == "sophia" else None, samples, 0.5 * samples
+            f"{name} {samples}",
+            scene.seed,
+            VIDEO,
+            0.95 if name == "sophia" else None,
+            samples,
+            {"imagine": 0.4 * samples, "judge": 0.1 * samples},
         )
 
     return choose
@@ -59,6 +65,7 @@ def test_every_strategy_is_measured_with_every_budget_it_has(records: list[Refin
     assert list(found) == ["single", "best-of 2", "best-of 4", "sophia 2", "sophia 4"]
     assert all(line.success.n == 24 for line in found.values())
     assert found["single"].videos == 1 and found["sophia 4"].videos == 4 and found["sophia 4"].seconds == 2.0
+    assert found["sophia 4"].parts == pytest.approx({"rewrite": 0.0, "imagine": 1.6, "judge": 0.4})
     assert found["single"].success.value == pytest.approx(10 / 24)
     assert found["sophia 4"].success.value == pytest.approx(16 / 24)
 
@@ -92,6 +99,8 @@ def test_records_survive_their_ledger_and_the_report_says_it_all(
     ledger = Ledger(tmp_path / "scenes.jsonl", RefinementRecord)
     ledger.append(0, records)
     assert ledger.finished()[0] == records
+    whole = {name: value for name, value in asdict(records[0]).items() if not name.startswith("seconds_to")}
+    assert RefinementRecord(**whole).seconds == records[0].seconds, "an older ledger, which knew only the sum"
     write_refinement(tmp_path, records, ORIGIN, {"seed": 1})
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["tasks_in_band"] == ["middling"] and content["by_task"]["middling"]["sophia 4"] == 1.0

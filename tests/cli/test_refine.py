@@ -157,6 +157,7 @@ def test_the_same_command_continues_and_a_larger_budget_goes_on(
         (["--critic", "stir", "--max-samples", "0"], "--max-samples"),
         (["--critic", "stir", "--candidates", "0"], "--candidates"),
         (["--critic", "stir", "--max-seconds", "-1"], "above 0"),
+        (["--critic", "stir", "--max-cost", "1"], "WOW_ENDPOINT_PRICES"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:

@@ -9,7 +9,7 @@ import urllib.request
 import numpy as np
 import pytest
 
-from wow.refine.endpoint import Endpoint, Prices, data_url
+from wow.refine.endpoint import Endpoint, Prices, data_url, endpoint_from_environment, prices_from_environment
 from wow.types import WowError
 
 KEY = "sk-very-secret-0123456789"
@@ -143,6 +143,21 @@ def test_an_address_with_a_secret_in_it_is_refused_without_showing_it(url: str) 
     with pytest.raises(WowError, match="put the key into WOW_API_KEY") as refusal:
         Endpoint(url, "fine")
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("said", "prices"), [("", Prices()), ("0.15, 0.60", Prices(0.15, 0.6))])
+def test_prices_come_from_the_environment(said: str, prices: Prices, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WOW_ENDPOINT", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("WOW_ENDPOINT_MODEL", "fine")
+    monkeypatch.setenv("WOW_ENDPOINT_PRICES", said)
+    assert endpoint_from_environment().prices == prices
+
+
+@pytest.mark.parametrize("said", ["1", "1,2,3", "a,b", "-1,2", "nan,1", "inf,1"])
+def test_what_is_no_price_is_one_line(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WOW_ENDPOINT_PRICES", said)
+    with pytest.raises(WowError, match="million tokens cost"):
+        prices_from_environment()
 
 
 def test_pictures_travel_as_jpeg() -> None:

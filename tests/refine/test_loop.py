@@ -18,6 +18,7 @@ import pytest
 from wow.refine.contract import Attempt, Round
 from wow.refine.ensemble import Ensemble
 from wow.refine.loop import Team, refine
+from wow.refine.page import write_page
 from wow.refine.rules import Budget, Rules, attempts_of, best_of
 from wow.refine.trace import Trace
 from wow.types import UInt8, Verdict, Video, WowError
@@ -128,6 +129,21 @@ def test_rounds_tokens_and_seconds_are_kept() -> None:
     slow = team(imagine=Dreamer(pause=0.2))
     search = refine(PICTURE, "tidy up", slow, replace(FOREVER, budget=Budget(12, seconds=0.7)))
     assert len(search.rounds) == 3 and time.perf_counter() - began < 0.75 and "0.7 seconds" in search.stopped
+
+
+def test_the_cost_is_kept_and_told(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Dear(Taste):
+        def __call__(self, video: Video, goal: str) -> Verdict:
+            return replace(super().__call__(video, goal), cost=0.05)
+
+    trace = Trace(tmp_path, {"goal": "tidy up"})
+    rules = replace(FOREVER, budget=Budget(12, cost=0.35))
+    search = refine(PICTURE, "tidy up", team(Dear()), rules, trace.claim(), trace.append)
+    assert [done.cost for done in search.rounds] == pytest.approx([0.1, 0.1, 0.1]) and "cost more" in search.stopped
+    assert [done.cost for done in trace.claim()] == [done.cost for done in search.rounds]
+    write_page(tmp_path / "page.html", "tidy up", search.rounds, search.stopped)
+    assert "<th>Cost</th><td>0.3</td>" in (tmp_path / "page.html").read_text()
 
 
 def test_it_stops_when_it_is_sure_and_when_nothing_gets_better() -> None:
@@ -320,7 +336,7 @@ def test_the_best_of_equals_is_the_first() -> None:
     assert best_of([unjudged, first, second]) is first
 
 
-@pytest.mark.parametrize("budget", [{"samples": 0}, {"rounds": 0}, {"seconds": 0.0}, {"tokens": -1}])
+@pytest.mark.parametrize("budget", [{"samples": 0}, {"rounds": 0}, {"seconds": 0.0}, {"tokens": -1}, {"cost": 0.0}])
 def test_impossible_budgets_are_refused(budget: dict[str, int]) -> None:
     with pytest.raises(WowError, match="above 0"):
         Budget(**budget)

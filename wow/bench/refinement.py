@@ -23,6 +23,8 @@ ONE_VIDEO = (SINGLE, "dense")
 """Strategies that imagine one video, whatever the budget."""
 RIVALS = (SINGLE, "dense", "best-of", "random")
 """What SOPHIA is compared with, scene by scene."""
+PARTS = ("rewrite", "imagine", "judge")
+"""What takes the seconds of a search."""
 BAND = (0.2, 0.8)
 """Tasks on which a single video succeeds this often are neither hopeless nor done."""
 CONFIDENT = 0.9
@@ -42,14 +44,15 @@ class Scene:
 @dataclass(frozen=True)
 class Choice:
     """What a strategy came to. seed: of the video. probability: of success, as the critics say; None where nobody was
-    asked. videos: how many were imagined for it. seconds: that this took, as if nothing had been remembered."""
+    asked. videos: how many were imagined for it. seconds: that this took, as if nothing had been remembered, by what
+    took them: rewrite, imagine, judge."""
 
     prompt: str
     seed: int
     video: Video
     probability: float | None
     videos: int
-    seconds: float
+    seconds: Mapping[str, float]
 
 
 class Strategy(Protocol):
@@ -65,7 +68,7 @@ Execute = Callable[[Choice, Scene], bool]
 
 @dataclass(frozen=True)
 class RefinementRecord:
-    """One strategy with one budget in one scene."""
+    """One strategy with one budget in one scene. seconds: all of them, and by what took them."""
 
     task: str
     seed: int
@@ -77,6 +80,9 @@ class RefinementRecord:
     seconds: float
     prompt: str
     video_seed: int
+    seconds_to_rewrite: float = 0.0
+    seconds_to_imagine: float = 0.0
+    seconds_to_judge: float = 0.0
 
     @property
     def label(self) -> str:
@@ -101,7 +107,8 @@ def measure(
                     success=execute(choice, scene),
                     probability=choice.probability,
                     videos=choice.videos,
-                    seconds=choice.seconds,
+                    seconds=sum(choice.seconds.values()),
+                    **{f"seconds_to_{part}": choice.seconds.get(part, 0.0) for part in PARTS},
                     prompt=choice.prompt,
                     video_seed=choice.seed,
                 )
@@ -112,7 +119,8 @@ def measure(
 @dataclass(frozen=True)
 class Line:
     """One strategy with one budget. success: over scenes, its interval drawn over whole tasks; in_band: of tasks within
-    `BAND`. false_alarms: among the choices that the critics accepted, those that failed. videos, seconds: means."""
+    `BAND`. false_alarms: among the choices that the critics accepted, those that failed. videos, seconds: means, the
+    seconds also by what took them."""
 
     label: str
     success: Estimate
@@ -120,6 +128,7 @@ class Line:
     false_alarms: Estimate | None
     videos: float
     seconds: float
+    parts: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,7 @@ def lines(records: Sequence[RefinementRecord]) -> list[Line]:
                 false_alarms=share(failed, len(accepted)) if accepted else None,
                 videos=fmean(record.videos for record in some),
                 seconds=fmean(record.seconds for record in some),
+                parts={part: fmean(getattr(record, f"seconds_to_{part}") for record in some) for part in PARTS},
             )
         )
     return found
@@ -212,6 +222,7 @@ def markdown(records: Sequence[RefinementRecord], origin: Provenance) -> str:
             *map(percent, (line.success, line.in_band, line.false_alarms)),
             f"{line.videos:.1f}",
             f"{line.seconds:.1f}",
+            *(f"{line.parts[part]:.1f}" for part in PARTS),
             str(line.success.n),
         ]
         for line in lines(records)
@@ -222,7 +233,8 @@ def markdown(records: Sequence[RefinementRecord], origin: Provenance) -> str:
         [f"{task} *" if task in band else task, *(f"{100 * rates[label]:.0f}" for label in labels)]
         for task, rates in by_task(records).items()
     ]
-    title = ["strategy", "success [%]", "in the band [%]", "accepted but failed [%]", "videos", "seconds", "n"]
+    title = ["strategy", "success [%]", "in the band [%]", "accepted but failed [%]", "videos", "seconds"]
+    title += [*(f"to {part}" for part in PARTS), "n"]
     parts = [
         "# SOPHIA against other ways to spend the same videos",
         origin.markdown(),

@@ -51,6 +51,8 @@ class Refining(Command):
     """Seconds at most; no round is begun that would not end in time."""
     max_tokens: int | None = None
     """Tokens of models behind endpoints at most."""
+    max_cost: float | None = None
+    """What they may cost at most, by the prices in WOW_ENDPOINT_PRICES."""
     confident: float = 0.9
     """Stop at a video that is completed with this probability."""
     patience: int = 4
@@ -60,11 +62,15 @@ class Refining(Command):
 
     def rules(self, seed: int) -> Rules:
         """How the search goes. Raises WowError for numbers that cannot work."""
-        from wow.assembly import Budget, Rules
+        from wow.assembly import Budget, Rules, prices_from_environment
 
         if not 1 <= self.candidates <= 64:
             raise WowError(f"--candidates is 1 to 64, not {self.candidates}")
-        budget = Budget(self.max_samples, self.rounds, self.max_seconds, self.max_tokens)
+        budget = Budget(self.max_samples, self.rounds, self.max_seconds, self.max_tokens, self.max_cost)
+        if self.max_cost is not None and not prices_from_environment().are_known:
+            raise WowError(
+                "--max-cost needs prices: set WOW_ENDPOINT_PRICES to those of a million tokens, e.g. 0.15,0.60"
+            )
         return Rules(budget, self.candidates, seed, self.confident, self.patience, self.expand)
 
     def check_names(self) -> None:
@@ -176,6 +182,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
             **times,
             **{f"seconds_to_{name}": seconds for name, seconds in spent.items()},
             "tokens": sum(done.tokens for done in search.rounds),
+            "cost": sum(done.cost for done in search.rounds),
             "video": video,
             "report": self.out / REPORT,
         }

@@ -90,7 +90,11 @@ class _Strategy:
         rules = Rules(Budget(samples), candidates, place.seed, confident, samples)
         found = refine(scene.picture, scene.goal, team, rules)
         tried = attempts_of(found.rounds)
-        seconds = sum(place.videos[attempt.prompt, attempt.seed][1] + attempt.verdict.seconds for attempt in tried)
+        seconds = {
+            "rewrite": sum(done.seconds["rewrite"] for done in found.rounds),
+            "imagine": sum(place.videos[attempt.prompt, attempt.seed][1] for attempt in tried),
+            "judge": sum(attempt.verdict.seconds for attempt in tried),
+        }
         best = found.best
         return Choice(best.prompt, best.seed, best.video, best.verdict.success_probability, len(tried), seconds)
 
@@ -98,7 +102,8 @@ class _Strategy:
         from wow.bench.refinement import Choice
 
         (video,) = self.place.imagine(scene.picture, prompt, [self.place.seed])
-        return Choice(prompt, self.place.seed, video, None, 1, self.place.videos[prompt, self.place.seed][1])
+        seconds = {"imagine": self.place.videos[prompt, self.place.seed][1]}
+        return Choice(prompt, self.place.seed, video, None, 1, seconds)
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ class _Truth:
         from wow.bench.refinement import Choice
 
         prompt, seed = self.place.key_of(video)
-        succeeds = self.place.outcome(Choice(prompt, seed, video, None, 1, 0.0), self.place.scene)
+        succeeds = self.place.outcome(Choice(prompt, seed, video, None, 1, {}), self.place.scene)
         return Verdict({}, succeeds, 1.0, "executed: it succeeds" if succeeds else "executed: it fails")
 
 

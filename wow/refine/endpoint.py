@@ -27,6 +27,8 @@ KEY_VARIABLE = "WOW_API_KEY"
 """The environment variable that holds the key of the endpoint, where it wants one."""
 URL_VARIABLE, MODEL_VARIABLE, SECONDS_VARIABLE = "WOW_ENDPOINT", "WOW_ENDPOINT_MODEL", "WOW_ENDPOINT_SECONDS"
 """Where the command line finds the address, the model, and how many seconds a question may take."""
+PRICES_VARIABLE = "WOW_ENDPOINT_PRICES"
+"""Where it finds what a million tokens cost, those that are read and those that are written: "0.15,0.60"."""
 INSTEAD = "or judge without it: --critic checks"
 """What a person can always do."""
 FIRST_PAUSE = 0.5
@@ -41,6 +43,11 @@ class Prices:
 
     read: float = 0.0
     written: float = 0.0
+
+    @property
+    def are_known(self) -> bool:
+        """Whether anything costs something."""
+        return self.read > 0 or self.written > 0
 
 
 @dataclass(frozen=True)
@@ -227,9 +234,27 @@ def endpoint_from_environment() -> Endpoint:
             f"where it wants one, {KEY_VARIABLE}, {INSTEAD}"
         )
     try:
-        return Endpoint(url, model, seconds=float(seconds or 60))
+        limit = float(seconds or 60)
     except ValueError:
         raise WowError(f"{SECONDS_VARIABLE} is a number of seconds, not {one_line(seconds, 20)!r}") from None
+    return Endpoint(url, model, seconds=limit, prices=prices_from_environment())
+
+
+def prices_from_environment() -> Prices:
+    """What the environment says that tokens cost, nothing unless it does. Raises WowError for what is no price."""
+    said = os.environ.get(PRICES_VARIABLE, "").strip()
+    if not said:
+        return Prices()
+    try:
+        read, written = (float(word) for word in said.split(","))
+        if not (0 <= read < math.inf and 0 <= written < math.inf):
+            raise ValueError
+    except ValueError:
+        raise WowError(
+            f"{PRICES_VARIABLE} is what a million tokens cost, read and written, e.g. 0.15,0.60, not "
+            f"{one_line(said, 40)!r}"
+        ) from None
+    return Prices(read, written)
 
 
 def data_url(picture: UInt8) -> str:

@@ -78,6 +78,7 @@ def _head(goal: str, rounds: Sequence[Round], best: Attempt, stopped: str | None
         "Videos": f"{len(history)} in {len(rounds)} rounds",
         "Seconds": ", ".join(f"{name} {value:.1f}" for name, value in spent.items()),
         "Tokens": f"{sum(done.tokens for done in rounds):,}",
+        "Cost": f"{sum(done.cost for done in rounds):.4g}",
         **facts,
     }
     rows = "".join(f"<tr><th>{escape(str(key))}</th><td>{escape(str(value))}</td></tr>" for key, value in lines.items())
@@ -99,13 +100,14 @@ def _round(done: Round, goal: str, history: Sequence[Attempt], best: Attempt) ->
     earlier = [attempt for attempt in history if attempt.round < done.number]
     previous = best_of(earlier).prompt if earlier else goal
     costs = ", ".join(f"{name} {value:.1f} s" for name, value in done.seconds.items())
+    spent = f"{done.tokens:,} tokens" + (f", cost {done.cost:.4g}" if done.cost else "")
     what = f"changed from the best prompt before it, of round {best_of(earlier).round}" if earlier else ""
     problems = "".join(
         f"<p><b>{escape(name)}</b> could not judge: {escape(why)}</p>" for name, why in done.problems.items()
     )
     attempts = "".join(_attempt(attempt, place, history, best) for place, attempt in enumerate(done.attempts))
     return (
-        f'<section><h2>Round {done.number} <span class="quiet">· {costs} · {done.tokens:,} tokens</span></h2>'
+        f'<section><h2>Round {done.number} <span class="quiet">· {costs} · {spent}</span></h2>'
         f'<p class="prompt">{_difference(previous, done.prompt)}</p>{_quiet(what)}{_quiet(done.note)}{problems}'
         f"{attempts}</section>"
     )

@@ -11,20 +11,22 @@ from wow.types import WowError
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent. samples: videos. rounds, seconds, tokens: None without a limit.
+    """What may be spent. samples: videos. rounds, seconds, tokens, cost: None without a limit.
 
-    A round is not begun when, by the dearest round so far, it would not end within the seconds and tokens. What nobody
-    can know before the first round is how long imagining takes; whoever waits for answers waits no longer than the
-    seconds that are left.
+    A round is not begun when, by the dearest round so far, it would not end within the seconds, tokens and cost. What
+    nobody can know before the first round is how long imagining takes; whoever waits for answers waits no longer than
+    the seconds that are left.
     """
 
     samples: int = 8
     rounds: int | None = None
     seconds: float | None = None
     tokens: int | None = None
+    cost: float | None = None
 
     def __post_init__(self) -> None:
-        limits = [limit for limit in (self.samples, self.rounds, self.seconds, self.tokens) if limit is not None]
+        given = (self.samples, self.rounds, self.seconds, self.tokens, self.cost)
+        limits = [limit for limit in given if limit is not None]
         if min(limits) <= 0:
             raise WowError(f"every limit is above 0, not {min(limits):g}: one video is --max-samples 1")
 
@@ -45,6 +47,9 @@ class Budget:
             return f"a further round would not end within {self.seconds:g} seconds"
         if self.tokens is not None and sum(tokens) + max(tokens, default=0) > self.tokens:
             return f"a further round would take more than {self.tokens} tokens"
+        costs = [past.cost for past in rounds]
+        if self.cost is not None and sum(costs) + max(costs, default=0.0) > self.cost:
+            return f"a further round would cost more than {self.cost:g}"
         return None
 
 
