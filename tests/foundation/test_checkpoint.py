@@ -54,12 +54,18 @@ def deepspeed(weights: Weights) -> Weights:
     return {"module": weights, "global_steps": 7, "param_shapes": [{"x": torch.Size([3])}], "ds_config": {"a": None}}
 
 
+def beside_tensors(weights: Weights) -> Weights:
+    return deepspeed(weights) | {"rng": torch.zeros(5056, dtype=torch.uint8), "optimizer": {"step": torch.tensor(3.0)}}
+
+
 WAYS: dict[str, Callable[[Weights], Weights]] = {
     "plain": lambda weights: weights,
     "DiffSynth": lambda weights: {f"pipe.dit.{name}": tensor for name, tensor in weights.items()},
     "DiffSynth, short": lambda weights: {f"dit.{name}": tensor for name, tensor in weights.items()},
     "DeepSpeed": deepspeed,
     "DeepSpeed of DiffSynth": lambda weights: deepspeed({f"pipe.dit.{n}": t for n, t in weights.items()}),
+    "DeepSpeed, with tensors beside": beside_tensors,
+    "twice nested, with tensors beside": lambda weights: {"rng": torch.zeros(3), "state_dict": beside_tensors(weights)},
     "not nested": lambda weights: {"global_steps": 7} | {f"module.{n}": t for n, t in weights.items()},
     "ComfyUI": lambda weights: {f"model.diffusion_model.{name}": tensor for name, tensor in weights.items()},
 }
@@ -263,6 +269,27 @@ def test_damage_is_told_in_one_line(original: Callable[[str], Weights], tmp_path
     assert "is neither safetensors, GGUF nor a PyTorch file" in refusal(tmp_path / "page.pt")
     torch.save({"a": torch.zeros(3)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert "before PyTorch 1.6" in refusal(tmp_path / "old.pt")
+
+
+def test_what_a_trainer_keeps_beside_the_weights_is_named_and_no_weight(tmp_path: Path) -> None:
+    from wow.foundation.checkpoint_files import open_files
+
+    weights = {"a.weight": torch.ones(2), "b.weight": torch.ones(3)}
+    torch.save(beside_tensors(weights) | {"model": {"no": "tensors"}}, tmp_path / "mp_rank_00_model_states.pt")
+    files = open_files(tmp_path)
+    assert set(files.tensors) == set(weights)
+    assert {"rng", "optimizer", "model", "global_steps"} <= set(files.others)
+    torch.save({"model": torch.ones(2), "module": {}}, tmp_path / "mp_rank_00_model_states.pt")
+    assert set(open_files(tmp_path).tensors) == {"model"}, "a weight may be called like a wrapping"
+
+
+def test_a_variant_of_another_precision_gives_way_to_the_plain_file(tmp_path: Path) -> None:
+    from wow.foundation.checkpoint_files import open_files
+
+    save_file({"a": torch.zeros(2, dtype=torch.float16)}, tmp_path / "model.fp16.safetensors")
+    assert open_files(tmp_path).tensors["a"].dtype == torch.float16
+    save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors")
+    assert open_files(tmp_path).tensors["a"].dtype == torch.float32
 
 
 def test_nothing_is_told_in_one_line(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def _files_in(folder: Path) -> list[Path]:
     if len(ranks) > 1:
         raise WowError(f"{folder} holds {len(ranks)} ranks of a model-parallel run: merge them into one file first")
     for pattern in ("*.safetensors", *(f"*{suffix}" for suffix in WEIGHTS[1:])):
-        found = [file for file in sorted(folder.glob(pattern)) if file.is_file()]
+        found = _plain([file for file in sorted(folder.glob(pattern)) if file.is_file()])
         if found and not ranks:
             return [_only(folder, found)]
     if ranks:
@@ -149,6 +149,12 @@ def _files_in(folder: Path) -> list[Path]:
     parts = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _holds_weights(entry))
     hint = f"; its parts do, name one: {', '.join(str(folder / part) for part in parts)}" if parts else ""
     raise WowError(f"{folder} holds no weights (no {', '.join(WEIGHTS)}){hint}")
+
+
+def _plain(files: list[Path]) -> list[Path]:
+    """Without variants of another precision, such as `model.fp16.safetensors` beside `model.safetensors`."""
+    names = {file.name for file in files}
+    return [file for file in files if f"{file.name.split('.')[0]}{file.suffix}" not in names - {file.name}]
 
 
 def _only(folder: Path, found: list[Path]) -> Path:
@@ -309,10 +315,8 @@ def _state(file: Path, content: Any) -> tuple[dict[str, Stored], dict[str, str]]
     if rank and int(rank[1]):
         raise WowError(f"{file} is one rank of a model-parallel run: merge the ranks into one file first")
     others: dict[str, str] = {}
-    while isinstance(content, dict) and not any(isinstance(value, Tensor) for value in content.values()):
-        inner = next((name for name in _NESTED if isinstance(content.get(name), dict)), None)
-        if inner is None:
-            break
+    # A trainer may keep tensors of its own beside the weights, such as the state of a random generator.
+    while (inner := _nested(content)) is not None:
         others |= {str(name): "the trainer's own" for name in content if name != inner}
         content = content[inner]
     if not isinstance(content, dict):
@@ -320,6 +324,20 @@ def _state(file: Path, content: Any) -> tuple[dict[str, Stored], dict[str, str]]
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     others |= {str(name): type(value).__name__ for name, value in content.items() if not isinstance(value, Tensor)}
     return {name: _held(file, tensor) for name, tensor in tensors.items()}, others
+
+
+def _nested(content: Any) -> str | None:
+    """Under which name a trainer put the weights; None where they are not further in."""
+    if not isinstance(content, dict):
+        return None
+    return next((name for name in _NESTED if _has_tensors(content.get(name))), None)
+
+
+def _has_tensors(content: Any) -> bool:
+    """Whether a dictionary holds tensors, or one further in does."""
+    if not isinstance(content, dict):
+        return False
+    return any(isinstance(value, Tensor) for value in content.values()) or _nested(content) is not None
 
 
 def _held(file: Path, tensor: Tensor) -> Stored:
