@@ -114,7 +114,8 @@ _T5 = Part("text_encoder", "transformers", "T5EncoderModel", "text_encoder", ("g
            _T5_11B, 4_864_791_552)  # fmt: skip
 _T5_TOKENIZER = Part("tokenizer", "transformers", "AutoTokenizer", "tokenizer", ("google-t5/t5-11b", "t5-11b"))
 _COSMOS_VAE = Part("vae", "diffusers", "AutoencoderKLCosmos", "vae", (), {}, 105_653_696)
-_QWEN = Part("text_encoder", "transformers", "Qwen2_5_VLForConditionalGeneration", "text_encoder",
+_REASON = ("nvidia/Cosmos-Reason1-7B", "Cosmos-Reason1-7B")
+_QWEN = Part("text_encoder", "transformers", "Qwen2_5_VLForConditionalGeneration", "text_encoder", _REASON,
              parameters=8_292_166_656)  # fmt: skip
 _CLIP_PROJECTED = Part("image_encoder", "transformers", "CLIPVisionModelWithProjection", "image_encoder", (),
                        _CLIP_VIT_H, 632_076_800)  # fmt: skip
@@ -255,7 +256,7 @@ _COSMOS_2_5_CARD = Card(
         _cosmos({**_COSMOS_2B, **_COSMOS_2_5}, 2_059_174_912, ("*_ema_bf16.pt", "base/post-trained/*_ema_bf16.pt")),
         _WAN_VAE,
         _QWEN,
-        Part("tokenizer", "transformers", "AutoTokenizer", "tokenizer"),
+        Part("tokenizer", "transformers", "AutoTokenizer", "tokenizer", _REASON),
     ),
     pipeline="Cosmos2_5_PredictBasePipeline",
     licence=_NVIDIA,

@@ -24,11 +24,14 @@ class Place:
     wanted: tuple[str, ...]
 
 
-def find_parts(card: Card, folder: Path) -> list[Place]:
-    """Each part of a model and where in the folder it is. Raises WowError where there is no such folder."""
+def find_parts(card: Card, folder: Path, repository: str = "") -> list[Place]:
+    """Each part of a model and where in the folder it is. Raises WowError where there is no such folder.
+
+    repository: what the folder is a snapshot of; one that is a single part (T5's) is that part itself.
+    """
     if not folder.is_dir():
         raise WowError(f"there is no folder {folder}: name the one that holds {card.name} (from {card.source[0]})")
-    return [Place(part, _find(part, folder), wanted_of(part)) for part in card.parts]
+    return [Place(part, _find(part, folder, repository), wanted_of(part)) for part in card.parts]
 
 
 def wanted_of(part: Part) -> tuple[str, ...]:
@@ -38,12 +41,14 @@ def wanted_of(part: Part) -> tuple[str, ...]:
     return (f"{part.folder}/config.json + *.safetensors", *part.originals, *_quantised(part))
 
 
-def _find(part: Part, folder: Path) -> Path | None:
+def _find(part: Part, folder: Path, repository: str) -> Path | None:
+    if {repository, folder.name} & set(part.originals):
+        return folder if _holds(part, folder) else None
     there = folder / part.folder
     if part.role in _TABLES:
         places = (there, *(folder / original for original in part.originals))
-        return next((p for p in places if any((p / name).is_file() for name in _TABLES[part.role])), None)
-    if (there / "config.json").is_file() and any(any(there.glob(pattern)) for pattern in _WEIGHTS):
+        return next((place for place in places if _holds(part, place)), None)
+    if _holds(part, there):
         return there
     for pattern in part.originals:
         found = sorted(folder.glob(pattern))
@@ -51,6 +56,13 @@ def _find(part: Part, folder: Path) -> Path | None:
             # Several shards are one network: their folder is named, and read as a whole.
             return found[0].parent if len(found) > 1 or found[0].name.endswith(".index.json") else found[0]
     return _only([file for pattern in _quantised(part) for file in sorted(folder.glob(pattern))])
+
+
+def _holds(part: Part, folder: Path) -> bool:
+    """Whether a folder is that part and nothing else, in the layout of diffusers and transformers."""
+    if part.role in _TABLES:
+        return any((folder / name).is_file() for name in _TABLES[part.role])
+    return (folder / "config.json").is_file() and any(any(folder.glob(pattern)) for pattern in _WEIGHTS)
 
 
 def _quantised(part: Part) -> tuple[str, ...]:

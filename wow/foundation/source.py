@@ -12,8 +12,9 @@ from wow.foundation.card import Card, Part, Role
 from wow.foundation.cards import CARDS
 from wow.foundation.cards import card as card_named
 from wow.foundation.checkpoint import Checkpoint, open_checkpoint
+from wow.foundation.checkpoint_files import open_files
 from wow.foundation.checkpoint_network import num_parameters
-from wow.foundation.inventory import find_parts
+from wow.foundation.inventory import find_parts, wanted_of
 from wow.types import WowError
 
 NETWORKS: tuple[Role, ...] = ("transformer", "vae", "text_encoder", "image_encoder")
@@ -22,11 +23,23 @@ RENAMED = ("Qwen2_5_VLForConditionalGeneration", "CLIPVisionModelWithProjection"
 
 
 @dataclass(frozen=True)
+class Shelf:
+    """A folder where parts of a model may be. repository: on the hub, that it is a snapshot of.
+
+    has_transformer: whether it may hold the network that denoises. What a model was made from has one too, of the
+    same names and shapes, and only where it comes from tells the two apart.
+    """
+
+    folder: Path
+    repository: str = ""
+    has_transformer: bool = True
+
+
+@dataclass(frozen=True)
 class Source:
     """A model's card and its files. places: by role; those of parts that are needed are all there."""
 
     card: Card
-    folder: Path
     places: dict[Role, Path]
 
     def open(self, role: Role) -> Checkpoint:
@@ -34,6 +47,17 @@ class Source:
         part = self.card.part(role)
         # A card says nothing of some encoders' sizes: their own configuration is taken at its word.
         return open_checkpoint(self.places[role], part if part.config or role == "vae" else None)
+
+    def check(self, role: Role) -> None:
+        """Raises WowError where the files of a network are not whole, or another's. Headers alone are read."""
+        part, place = self.card.part(role), self.places[role]
+        if part.kind not in RENAMED:
+            self.open(role)
+            return
+        found = open_files(place).config
+        kind = next(iter(found.get("architectures") or ()), found.get("_class_name"))
+        if kind != part.kind:
+            raise WowError(f"{place} is a {kind}, the card asks for a {part.kind}: name its {part.role}")
 
 
 def is_foundation(name: str | Path) -> bool:
@@ -50,18 +74,20 @@ def is_foundation(name: str | Path) -> bool:
 def find(name: str | Path) -> Source:
     """The files of a model: a card's name, its hub id, a folder, or NAME=FOLDER where a folder could be several.
 
+    NAME=FOLDER,FOLDER,… takes each part from the first folder that has it. A name and a hub id look for each part in
+    the model's own folders, and then in the hub's snapshots of everything that its card names as its source.
     Raises WowError saying which files are missing, and where to get them.
     """
     text = str(name)
     named, is_pair, place = text.partition("=")
     if is_pair and named in CARDS:
-        return _source(CARDS[named], Path(place))
+        return _source(CARDS[named], [Shelf(Path(folder)) for folder in place.split(",")])
     if Path(name).is_dir():
-        return _source(identify(Path(name)), Path(name))
+        return _source(identify(Path(name)), [Shelf(Path(name))])
     card = next((card for card in CARDS.values() if text in card.source), None) or card_named(text)
-    for folder in _shelves(card):
-        if folder.is_dir():
-            return _source(card, folder)
+    shelves = _shelves(card)
+    if any(shelf.has_transformer for shelf in shelves):
+        return _source(card, shelves)
     raise WowError(
         f"{card.name} is not on this machine: hf download {card.source[0]} --local-dir models/{card.name} fetches it, "
         f"or give its folder: --model {card.name}=FOLDER (wow models {card.name} lists its files)"
@@ -91,26 +117,42 @@ def identify(folder: Path) -> Card:
 # ---- inside ----
 
 
-def _source(card: Card, folder: Path) -> Source:
-    places = find_parts(card, folder)
+def _source(card: Card, shelves: Sequence[Shelf]) -> Source:
+    """Each part from the first shelf that has it."""
+    places: dict[Role, Path] = {}
+    for shelf in shelves:
+        for place in find_parts(card, shelf.folder, shelf.repository):
+            if place.path is not None and (place.part.role != "transformer" or shelf.has_transformer):
+                places.setdefault(place.part.role, place.path)
     # Wan's picture goes to CLIP by our own arithmetic, which needs no file.
-    needed = [place for place in places if place.part.role != "image_processor" or card.family == "svd"]
-    missing = [place for place in needed if place.path is None]
+    needed = [part for part in card.parts if part.role != "image_processor" or card.family == "svd"]
+    missing = [part for part in needed if part.role not in places]
     if missing:
-        wanted = "; ".join(f"{place.part.role}: {' or '.join(place.wanted[:2])}" for place in missing)
-        raise WowError(f"{folder} is not a whole {card.name}, it lacks {wanted} (from {' or '.join(card.source)})")
-    return Source(card, folder, {place.part.role: place.path for place in places if place.path is not None})
+        wanted = "; ".join(f"{part.role}: {' or '.join(wanted_of(part)[:2])}" for part in missing)
+        searched = ", ".join(str(shelf.folder) for shelf in shelves)
+        are = "are" if len(shelves) > 1 else "is"
+        raise WowError(f"{searched} {are} not a whole {card.name}, it lacks {wanted} (from {' or '.join(card.source)})")
+    return Source(card, places)
 
 
-def _shelves(card: Card) -> list[Path]:
-    """The folders where a model may be: named by WOW_MODELS, below `models`, and in the cache of the hub."""
-    homes = [Path(home) for home in (os.environ.get("WOW_MODELS"), "models") if home]
+def _shelves(card: Card) -> list[Shelf]:
+    """The folders where parts of a model are: named by WOW_MODELS, below `models`, and in the cache of the hub.
+
+    The latest snapshot of a repository comes first; the first repository is the model's own.
+    """
+    homes = [Path(home) / card.name for home in (os.environ.get("WOW_MODELS"), "models") if home]
+    shelves = [Shelf(home) for home in homes if home.is_dir()]
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "hub")
-    snapshots: list[Path] = []
     for repository in card.source:
         at = cache.expanduser() / f"models--{repository.replace('/', '--')}" / "snapshots"
-        snapshots += sorted(at.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [home / card.name for home in homes] + snapshots
+        found = sorted(filter(Path.is_dir, at.glob("*")), key=lambda path: path.stat().st_mtime, reverse=True)
+        shelves += [Shelf(path, repository, _is_own(card, repository)) for path in found]
+    return shelves
+
+
+def _is_own(card: Card, repository: str) -> bool:
+    """Whether a repository holds this model itself, in one layout or another, and not what it was made from."""
+    return repository == card.source[0] or not card.name.startswith("wow-")
 
 
 def _candidates(folder: Path) -> list[Card]:
