@@ -17,14 +17,16 @@ from PIL import Image
 
 from wow.cli.main import main
 from wow.data.video_file import read_video
+from wow.foundation import source
 from wow.foundation.cards import CARDS
-from wow.foundation.loading import open_model
+from wow.foundation.loading import check_files, open_model
 from wow.foundation.memory import Job
 from wow.foundation.pipeline import FoundationOptions
 from wow.foundation.source import find, identify
 from wow.types import WowError
 
 NAME = "wow-1-wan-1.3b-2m"
+KINDS = {"text_encoder": "Qwen2_5_VLForConditionalGeneration", "image_encoder": "CLIPVisionModelWithProjection"}
 
 
 def module(name: str, path: Path) -> object:
@@ -76,6 +78,22 @@ def test_a_folder_of_another_size_has_a_card_by_its_familys_rules(folder: Path) 
     assert card.name == "tiny-wow" and card.family == "wan2.1" and card.sampler == CARDS[NAME].sampler
     assert 0 < card.transformer.parameters < 1e6
     assert find(folder).places["vae"] == folder / "vae"
+
+
+def test_a_model_in_two_folders_imagines_what_it_imagines_in_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "CARDS", {"tiny-wow": identify(folder)})
+    shutil.copytree(folder, "networks")
+    Path("words").mkdir()
+    for part in ("vae", "text_encoder", "tokenizer"):
+        shutil.move(f"networks/{part}", Path("words") / part)
+    options = FoundationOptions(num_inference_steps=1, size=(32, 32))
+    whole, split = (
+        open_model(name, job=lambda card: Job(32, 32, 5, 1)).imagine(
+            np.zeros((32, 32, 3), np.uint8), "open the drawer", num_frames=5, options=options
+        )
+        for name in (f"tiny-wow={folder}", "tiny-wow=networks,words")
+    )
+    assert np.array_equal(whole.frames, split.frames)
 
 
 @pytest.mark.parametrize("name", ["wan2.2-ti2v-5b", "cosmos-predict1-7b", "cosmos-predict2.5-2b", "svd-xt"])
@@ -187,22 +205,40 @@ def test_ways_to_sample_faster_are_options_and_said(folder: Path, capsys: pytest
     refused(capsys, mini, "--cache-threshold is for foundation models")
 
 
+@pytest.mark.parametrize(("name", "damaged"), [("cosmos-predict2.5-2b", "text_encoder"), ("svd-xt", "image_encoder")])
+def test_what_transformers_reads_back_is_checked_before_anything_is_loaded_too(name: str, damaged: str) -> None:
+    tiny_parts = module("tiny_parts", Path(__file__).with_name("tiny_parts.py"))
+    tiny_parts.save(CARDS[name], Path("broken"))  # type: ignore[attr-defined]
+    files = find("broken")
+    check_files(files)
+    file = Path("broken", damaged, "model.safetensors")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WowError, match=rf"broken/{damaged}/model.safetensors is cut short.*again"):
+        check_files(files)
+    file.write_bytes(whole)
+    config = Path("broken", damaged, "config.json")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "architectures": ["CLIPTextModel"]}))
+    with pytest.raises(WowError, match=f"broken/{damaged} is a CLIPTextModel, the card asks for a {KINDS[damaged]}"):
+        check_files(files)
+
+
 @pytest.mark.parametrize("damaged", ["transformer", "vae", "text_encoder"])
 def test_a_wrong_or_damaged_file_is_told_before_anything_is_loaded(damaged: str, folder: Path) -> None:
     shutil.copytree(folder, "broken")
-    source = find("broken")
+    files = find("broken")
     told: list[str] = []
-    open_model(source, tell=told.append)
+    open_model(files, tell=told.append)
     assert len(told) == 1, "the plan of a whole folder"
     file = next(Path("broken", damaged).glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(WowError, match=rf"broken/{damaged}.*again") as refusal:
-        open_model(source, tell=told.append)
+        open_model(files, tell=told.append)
     assert "\n" not in str(refusal.value)
     shutil.rmtree(f"broken/{damaged}")
     shutil.copytree(folder / ("vae" if damaged == "transformer" else "transformer"), f"broken/{damaged}")
     with pytest.raises(WowError, match=f"broken/{damaged} is a .*the card asks for a"):
-        open_model(source, tell=told.append)
+        open_model(files, tell=told.append)
     assert len(told) == 1, "refused before the plan, and so before anything was read"
     if damaged == "transformer":
         with pytest.raises(WowError, match=r"broken/transformer is a .*should be the network that denoises"):

@@ -180,11 +180,10 @@ def open_model(
 def check_files(source: Source, loras: Sequence[Path] = ()) -> None:
     """Raises WowError where a network's file is wrong or damaged, or a LoRA does not fit. Headers alone are read."""
     for role in NETWORKS:
-        if source.card.has(role) and source.card.part(role).kind not in RENAMED:
-            found = source.open(role)
-            if role == "transformer":
-                for path in loras:
-                    check_lora(found.shapes(), path)
+        if source.card.has(role):
+            source.check(role)
+    for path in loras:
+        check_lora(source.open("transformer").shapes(), path)
 
 
 def _reader(source: Source) -> Any:
