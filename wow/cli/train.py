@@ -24,6 +24,9 @@ from wow.types import WowError
 if TYPE_CHECKING:
     from torch import nn
 
+    from wow.train.idm import IdmObjective
+    from wow.train.policy import PolicyObjective
+
 StartFrom: TypeAlias = Annotated[tuple[str, ...], tyro.conf.arg(name="from")]
 
 
@@ -71,8 +74,10 @@ class TrainCodec(Train):
 
     def run(self) -> Summary:
         from wow.train.codec import CodecObjective
+        from wow.train.distributed import in_turn
 
-        clips = _clips(self)
+        with in_turn():
+            clips = _clips(self)
         about = {"model": asdict(self.config.model), "size": int(clips.frames.shape[1])}
         return train_part(self, CodecObjective(self.config, clips), self.config.train, "codec", about)
 
@@ -119,9 +124,11 @@ class TrainDraft(OnLatents):
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = DRAFT_RECIPES
 
     def run(self) -> Summary:
+        from wow.train.distributed import in_turn
         from wow.train.draft import DraftObjective
 
-        objective = DraftObjective(self.world())
+        with in_turn():
+            objective = DraftObjective(self.world())
         return train_part(self, objective, self.config.train, "draft", objective.about())
 
 
@@ -135,9 +142,12 @@ class TrainWorld(OnLatents):
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = WORLD_RECIPES
 
     def run(self) -> Summary:
-        objective = self.world()
-        for model in self.start_from:
-            begin_with(objective.plain, model, "dit", "draft")
+        from wow.train.distributed import in_turn
+
+        with in_turn():
+            objective = self.world()
+            for model in self.start_from:
+                begin_with(objective.plain, model, "dit", "draft")
         return train_part(self, objective, self.config.train, "dit", objective.about())
 
 
@@ -153,6 +163,14 @@ class TrainPolicy(Train):
     """The recipe's fields."""
 
     def run(self) -> Summary:
+        from wow.train.distributed import in_turn
+
+        with in_turn():
+            objective = self._prepared()
+        return train_part(self, objective, self.config.train, "policy", objective.about())
+
+    def _prepared(self) -> PolicyObjective:
+        """The objective, its texts encoded, its network as training begins with it."""
         from wow import assembly
         from wow.train.checkpoint import start_from
         from wow.train.distributed import device
@@ -172,7 +190,7 @@ class TrainPolicy(Train):
             # Its motions come in the scale of these data, whatever it was trained with.
             policy = assembly.load_policy(as_checkpoint(assembly.checkpoint_folder(model)), objective.told.scale)
             start_from(objective.network, policy.state_dict())
-        return train_part(self, objective, self.config.train, "policy", objective.about())
+        return objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +211,26 @@ class TrainIdm(Train):
     """The recipe's fields."""
 
     def run(self) -> Summary:
-        from wow import assembly
         from wow.train.calibrate import calibrate, trained
-        from wow.train.export import add_to_run, as_checkpoint
+        from wow.train.distributed import in_turn
+        from wow.train.export import add_to_run
+
+        with in_turn():
+            objective = self._prepared()
+        summary = train_part(self, objective, self.config.train, "idm", objective.about())
+        if os.environ.get("RANK", "0") != "0":
+            return summary
+        with Progress("calibrate", total=objective.run.measured, unit="clips") as progress:
+            calibration, errors = calibrate(
+                trained(objective, self.out), objective, on_done=lambda done, _: progress.update(done)
+            )
+        add_to_run(self.out, {"calibration": asdict(calibration), "held_out": errors})
+        return {**summary, **errors}
+
+    def _prepared(self) -> IdmObjective:
+        """The objective, its data decoded and encoded, its network as training begins with it."""
+        from wow import assembly
+        from wow.train.export import as_checkpoint
         from wow.train.idm import install_frozen, prepare_idm
         from wow.train.idm_data import open_sources
 
@@ -215,15 +250,7 @@ class TrainIdm(Train):
             install_frozen(objective, load_lpips().backbone)
         for model in self.start_from:
             begin_with(objective.network, model, "idm")
-        summary = train_part(self, objective, self.config.train, "idm", objective.about())
-        if os.environ.get("RANK", "0") != "0":
-            return summary
-        with Progress("calibrate", total=objective.run.measured, unit="clips") as progress:
-            calibration, errors = calibrate(
-                trained(objective, self.out), objective, on_done=lambda done, _: progress.update(done)
-            )
-        add_to_run(self.out, {"calibration": asdict(calibration), "held_out": errors})
-        return {**summary, **errors}
+        return objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,8 +330,7 @@ def train_part(
 
     world = join()
     if world.leads:
-        trained = {"recipe": command.recipe, "data": [str(folder) for folder in command.data], "train": asdict(config)}
-        write_run(command.out, part, {**about, "trained": trained})
+        write_run(command.out, part, {**about, "trained": {**_sources(command), "train": asdict(config)}})
     with Progress("train", total=config.steps, unit="steps", start=_latest_step(command.out)) as progress:
         outcome = train(
             objective,
@@ -318,6 +344,16 @@ def train_part(
     if outcome.interrupted:
         raise KeyboardInterrupt(f"saved step {outcome.step} in {command.out}; the same command continues")
     return {"out": command.out, **asdict(outcome)}
+
+
+def _sources(command: Train) -> dict[str, Any]:
+    """What a run was made from, as JSON values: recipe, data, and whatever else the command was given to learn from."""
+    told: dict[str, Any] = {"recipe": command.recipe, "data": [str(folder) for folder in command.data]}
+    for name in ("imagined", "codec", "start_from", "camera"):
+        given = getattr(command, name, None)
+        if given:
+            told[name] = [str(one) for one in given] if isinstance(given, tuple) else str(given)
+    return told
 
 
 def _latest_step(run: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wow import weights
-from wow.train.checkpoint import load_average
+from wow.train.checkpoint import latest_checkpoint, load_average
 from wow.types import WowError
 
 RUN_FILE = "run.json"
@@ -46,11 +46,21 @@ def export(run: Path, folder: Path) -> None:
 
 
 def as_checkpoint(folder: Path) -> Path:
-    """The folder itself where it is a checkpoint; a training run's is written to `<run>/export` first."""
+    """The folder itself where it is a checkpoint; a training run's is written to `<run>/export` first.
+
+    Only where the run has got further since: processes that start together read what the first one wrote.
+    """
     if not (folder / RUN_FILE).exists():
         return folder
-    export(folder, folder / "export")
-    return folder / "export"
+    exported, stamp = folder / "export", folder / "export.json"
+    newest = latest_checkpoint(folder)
+    state = "" if newest is None else (newest / "state.json").read_text()
+    told = json.dumps({"checkpoint": state, "run": (folder / RUN_FILE).read_text()})
+    if not (exported / weights.MANIFEST).exists() or not stamp.exists() or stamp.read_text() != told:
+        stamp.unlink(missing_ok=True)
+        export(folder, exported)
+        stamp.write_text(told)
+    return exported
 
 
 def _read_note(run: Path) -> dict[str, Any]:
