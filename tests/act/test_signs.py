@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wow.act.calibration import Calibration, Ranges, calibration_from_json, temperature
-from wow.act.confidence import Signs, changed_share, judge, refuse_blank, worth_saying
+from wow.act.confidence import Signs, changed_elsewhere, changed_share, judge, refuse_blank, worth_saying
 from wow.act.flow import FULL_SCALE, flow_between
 from wow.types import WowError
 
@@ -42,6 +42,18 @@ def test_change_is_the_share_of_the_picture_that_changes() -> None:
     assert changed_share(frames).tolist() == [0.25, 0.0]
 
 
+def test_what_changes_near_the_robot_is_its_own_doing_and_what_changes_elsewhere_is_not() -> None:
+    frames = np.full((12, 64, 64, 3), 100, np.uint8)
+    robot = np.zeros((12, 16, 16), np.float32)
+    robot[:, :4, :4] = 1.0
+    frames[6:, 16:24, 16:24] = 200
+    assert changed_elsewhere(frames, robot) == 0.0, "what it pushes"
+    frames[6:, 48:, 48:] = 200
+    assert changed_elsewhere(frames, robot) == pytest.approx(16 / 256), "a cell in sixteen, far away"
+    slowly = np.stack([np.full((64, 64, 3), 100 + 3 * step, np.uint8) for step in range(12)])
+    assert changed_share(slowly).max() == 0.0 and changed_elsewhere(slowly, robot) > 0.5, "slow changes add up"
+
+
 def test_a_video_of_one_frame_or_of_nothing_is_refused() -> None:
     with pytest.raises(WowError, match="at least two"):
         refuse_blank(textured(32)[None])
@@ -66,6 +78,7 @@ def test_what_lies_in_every_range_is_trusted_and_needs_no_words() -> None:
         ({"spread": np.full(8, 2.0)}, "unsure"),
         ({"disagreement": 9.0}, "contradict"),
         ({"changed": np.zeros(8)}, "nothing moves"),
+        ({"elsewhere": 0.2}, "away from the robot"),
     ],
 )
 def test_what_lies_outside_a_range_lowers_confidence_and_is_named(change: dict[str, object], said: str) -> None:

@@ -17,13 +17,19 @@ WITHIN_ONE = 0.6827
 """The share of errors that lie within one deviation."""
 
 
+ELSEWHERE = 0.025
+"""The share of a picture that may change away from the robot, where that was not measured: a few times what it is under
+a camera that stands still."""
+
+
 @dataclass(frozen=True)
 class Ranges:
     """What was seen on held-out episodes: low and high bounds, or high ones.
 
     seconds: robot time from frame to frame. robot: the share of the picture that the robot fills. changed: the share
     of a picture that changes from a frame to the next. spread: the mean deviation of a step, in spreads of the
-    actions. disagreement: of steps and places, in their deviations.
+    actions. disagreement: of steps and places, in their deviations. elsewhere: the share of a picture that changes away
+    from the robot.
     """
 
     seconds: tuple[float, float]
@@ -31,6 +37,7 @@ class Ranges:
     changed: float
     spread: float
     disagreement: float
+    elsewhere: float = ELSEWHERE
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def calibration_from_json(document: Mapping[str, Any], origin: str) -> Calibrati
         ranges = document["ranges"]
         seconds, robot = ((float(low), float(high)) for low, high in (ranges["seconds"], ranges["robot"]))
         highest = {key: float(ranges[key]) for key in ("changed", "spread", "disagreement")}
+        highest["elsewhere"] = float(ranges.get("elsewhere", ELSEWHERE))
         return Calibration(**rows, ranges=Ranges(seconds, robot, **highest))
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise WowError(f"{origin}: its calibration cannot be read ({problem!r}); train and export it again") from None

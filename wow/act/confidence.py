@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.act.calibration import Ranges
-from wow.types import UInt8, WowError
+from wow.types import Float32, UInt8, WowError
 
 DARKEST = 4.0
 """The least deviation of brightness [of 255] in a picture of anything."""
@@ -17,6 +17,12 @@ NOTICED = 16
 """A cell of 4x4 pixels has changed when its brightness has by more than this [of 255]."""
 STILL = 0.001
 """A video in which no more than this share of the picture ever changes shows nothing that moves."""
+NEAR = 0.125
+"""What changes within this share of the picture's width from the robot may be what it moves or shades."""
+SHARE = 0.3
+"""A cell is the robot's from this share of it on."""
+LAG = 8
+"""Transitions over which a picture is watched for changes away from the robot: slow ones add up."""
 LOW = 0.5
 """Confidence below this is called low."""
 NOTABLE = 0.9
@@ -43,7 +49,8 @@ class Signs:
 
     seconds: between frames, None where unknown. changed: the share of the picture that changes in each transition [T].
     robot: the share that the robot fills in each frame [T+1]; None where nobody looked for it. spread: the mean
-    deviation of each step [T] in spreads of the actions. disagreement: as in `Ranges`.
+    deviation of each step [T] in spreads of the actions. disagreement: as in `Ranges`. elsewhere: the largest share of
+    the picture that changes away from the robot, None where nobody knows where it is.
     """
 
     seconds: float | None
@@ -51,6 +58,7 @@ class Signs:
     robot: Array | None
     spread: Array
     disagreement: float
+    elsewhere: float | None = None
 
 
 def refuse_blank(frames: UInt8) -> None:
@@ -67,11 +75,41 @@ def refuse_blank(frames: UInt8) -> None:
 
 def changed_share(frames: UInt8) -> Array:
     """The share of cells of 4x4 pixels whose brightness changes noticeably in each transition [T]."""
+    share: Array = (np.abs(np.diff(_cells(frames), axis=0)) > NOTICED).mean(axis=(1, 2))
+    return share
+
+
+def changed_elsewhere(frames: UInt8, robot: Float32) -> float:
+    """The largest share of the picture that changes away from the robot within `LAG` transitions.
+
+    robot [T+1, h/4, w/4]: its share of each cell. A robot moves what it is near to: where much else changes, the camera
+    moves, the scene is another one, or it is no robot.
+    """
+    cells, last = _cells(frames), len(frames) - 1
+    lag = min(LAG, last)
+    is_near = _grown(robot > SHARE)
+    shares = []
+    for first in range(last + 1 - lag):
+        changed = np.abs(cells[first + lag] - cells[first]) > NOTICED
+        shares.append(float((changed & ~is_near[first : first + lag + 1].any(axis=0)).mean()))
+    return max(shares)
+
+
+def _cells(frames: UInt8) -> Array:
+    """The brightness of cells of 4x4 pixels [T, h/4, w/4]."""
     count, height, width = frames.shape[:3]
     cut = frames[:, : height // 4 * 4, : width // 4 * 4].mean(axis=-1)
-    cells = cut.reshape(count, height // 4, 4, width // 4, 4).mean(axis=(2, 4))
-    share: Array = (np.abs(np.diff(cells, axis=0)) > NOTICED).mean(axis=(1, 2))
-    return share
+    cells: Array = cut.reshape(count, height // 4, 4, width // 4, 4).mean(axis=(2, 4))
+    return cells
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask [T, h, w] and all cells within `NEAR` of it, diagonally too."""
+    near = max(round(NEAR * mask.shape[2]), 1)
+    for axis in (1, 2):
+        padded = np.pad(mask, [(near, near) if place == axis else (0, 0) for place in range(3)])
+        mask = np.lib.stride_tricks.sliding_window_view(padded, 2 * near + 1, axis=axis).any(axis=-1)
+    return mask
 
 
 def judge(signs: Signs, ranges: Ranges | None) -> Confidence:
@@ -104,6 +142,12 @@ def _outside(signs: Signs, ranges: Ranges) -> list[tuple[float, str]]:
         share = float(np.median(signs.robot))
         said = f"what looks like the robot fills {share:.1%} of the picture, in training {low:.1%} to {high:.1%}"
         found.append((_score(share, low, high), said))
+    if signs.elsewhere is not None:
+        said = (
+            f"{signs.elsewhere:.1%} of the picture changes away from the robot, in training {ranges.elsewhere:.1%} at "
+            "most: a moving camera, or another scene?"
+        )
+        found.append((_score(signs.elsewhere, 0.0, ranges.elsewhere), said))
     spread = float(np.median(signs.spread))
     said = (
         f"the model is unsure: its deviations are {spread / ranges.spread:.1f} times the largest on held-out episodes"

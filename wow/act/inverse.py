@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wow.act.calibration import Calibration
-from wow.act.confidence import Signs, changed_share, judge, refuse_blank, worth_saying
+from wow.act.confidence import Signs, changed_elsewhere, changed_share, judge, refuse_blank, worth_saying
 from wow.act.flow import flow_between
 from wow.act.reading import Layout, Raw, Reading, conclude
 from wow.models.fit import fit_frames
@@ -106,7 +106,7 @@ class InverseDynamics:
             own = slice(0, None if last == len(frames) - 1 else -1)
             seen.append(vectors[:, own])
             moved.append(pairs)
-            shares.append(share[0, own].mean(dim=(1, 2, 3)))
+            shares.append(share[0, own, 0])
         pace = torch.tensor([seconds or 1.0], device=self.device)
         is_paced = torch.tensor([seconds is not None], device=self.device)
         said = network.conclude(torch.cat(seen, dim=1), torch.cat(moved, dim=1), pace, is_paced)
@@ -121,12 +121,18 @@ class InverseDynamics:
         return Signs(
             seconds=reading.actions.seconds,
             changed=changed_share(frames),
-            robot=raw.robot if self.network.robot_mask is not None else None,
+            robot=raw.robot if self._knows_robot else None,
             spread=(deviations[:, moving] / spread[moving]).mean(axis=1),
             disagreement=reading.disagreement,
+            elsewhere=None if raw.cells is None or not self._knows_robot else changed_elsewhere(frames, raw.cells),
         )
 
     # ---- inside ----
+
+    @property
+    def _knows_robot(self) -> bool:
+        """Whether the network finds the robot in a picture."""
+        return self.network.robot_mask is not None
 
     def _certain_where_still(self, actions: Actions) -> Actions:
         """A deviation of 0 for dimensions that never moved in training: there is nothing to be unsure of."""
@@ -186,4 +192,5 @@ def _raw(said: Prediction, robot: Tensor, knows_places: bool) -> Raw:
     action, scale, chances, place, place_scale = (column[0].double().cpu().numpy() for column in columns)
     if not knows_places:
         place_scale = np.full_like(place_scale, np.inf)
-    return Raw(action, scale, chances, place, place_scale, robot.double().cpu().numpy())
+    cells = robot.float().cpu().numpy()
+    return Raw(action, scale, chances, place, place_scale, cells.mean(axis=(1, 2), dtype=np.float64), cells)

@@ -39,7 +39,7 @@ class Raw:
 
     action, action_scale [T, D]. chances [T, 3]: that the gripper's command stays, rises, falls. place, place_scale
     [T+1, 4]: x, y, z of the hand's target [m] and the gripper's opening; a scale is infinite where nothing is known.
-    robot [T+1]: the share of the picture that the robot fills.
+    robot [T+1]: the share of the picture that the robot fills; cells [T+1, h/4, w/4]: of each cell of it.
     """
 
     action: Array
@@ -48,6 +48,7 @@ class Raw:
     place: Array
     place_scale: Array
     robot: Array
+    cells: Float32 | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.act.calibration import Calibration, Ranges, temperature
+from wow.act.calibration import ELSEWHERE, Calibration, Ranges, temperature
 from wow.act.confidence import Signs
 from wow.act.inverse import InverseDynamics
 from wow.act.reading import Raw, Reading, conclude
@@ -28,6 +28,8 @@ FRAMES = 17
 """Frames of a clip, as many as a world model imagines."""
 MARGIN = 1.25
 """How much further than seen a measurement may lie before it speaks against a video."""
+LEAST_ELSEWHERE = 0.01
+"""The least share of the picture that has to change away from the robot to speak against a video: noise may."""
 
 DOUBTS = (1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
 """How many times less than they say places may be worth."""
@@ -171,7 +173,7 @@ def _temperatures(inverse: InverseDynamics, measured: Sequence[Measured]) -> Cal
     errors = np.concatenate([clip.raw.action for clip in measured]) - actions
     scales = np.concatenate([clip.raw.action_scale for clip in measured])
     width = actions.shape[1]
-    blank = Ranges((0.0, np.inf), (0.0, 1.0), np.inf, np.inf, np.inf)
+    blank = Ranges((0.0, np.inf), (0.0, 1.0), np.inf, np.inf, np.inf, np.inf)
     before = Calibration(_row(temperature(errors, scales)), _of_places(measured), (1.0,) * width, blank)
     before = replace(before, place=_worth_of_places(inverse, measured, before))
     fused = [_read(replace(inverse, calibration=before), clip).actions for clip in measured]
@@ -220,12 +222,14 @@ def _of_places(measured: Sequence[Measured]) -> tuple[float, ...]:
 def _ranges(signs: Sequence[Signs], seconds: tuple[float, float]) -> Ranges:
     """What was seen, with some margin."""
     robot = [float(np.median(sign.robot)) for sign in signs if sign.robot is not None]
+    elsewhere = [sign.elsewhere for sign in signs if sign.elsewhere is not None]
     return Ranges(
         seconds=(seconds[0] / MARGIN, seconds[1] * MARGIN),
         robot=(min(robot, default=0.0) / MARGIN, max(robot, default=1.0) * MARGIN),
         changed=MARGIN * max(float(sign.changed.max()) for sign in signs),
         spread=MARGIN * max(float(np.median(sign.spread)) for sign in signs),
         disagreement=MARGIN * max(sign.disagreement for sign in signs),
+        elsewhere=max(MARGIN * max(elsewhere), LEAST_ELSEWHERE) if elsewhere else ELSEWHERE,
     )
 
 
