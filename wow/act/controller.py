@@ -45,7 +45,8 @@ def turn_limits(card: Embodiment, arm: Arm) -> Array:
     """
     limits = [(dimension.low, dimension.high) for dimension in card.action[3:6]]
     widest = np.array([np.inf if low is None or high is None else max(-low, high) for low, high in limits])
-    return np.maximum(widest, 1e-9) * min(card.rate / arm.rate, 1.0)
+    found: Array = np.maximum(widest, 1e-9) * min(card.rate / arm.rate, 1.0)
+    return found
 
 
 def schedule(actions: Actions, arm: Arm) -> Array:

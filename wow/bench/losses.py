@@ -94,8 +94,8 @@ def loss_budget(runs: Sequence[StageRun], difficulty: Mapping[str, str]) -> Budg
     way = _in_order(runs)
     scenes = sorted(set.intersection(*(set(run.records) for run in way)))
     if not scenes:
-        names = ", ".join(str(run.folder) for run in way)
-        raise WowError(f"{names} share no scene: run the stages with the same --suite and --seed")
+        folders = ", ".join(str(run.folder) for run in way)
+        raise WowError(f"{folders} share no scene: run the stages with the same --suite and --seed")
     names = _stage_names([run.plan_from for run in way])
     first = {scene: _first_failing(way, names, scene) for scene in scenes if not way[-1].records[scene].success}
     stages = [DEMONSTRATION, *names] if DEMONSTRATION in first.values() else names
