@@ -20,7 +20,7 @@ from wow.models.idm import InverseDynamicsModel, Prediction
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
 from wow.train.idm_data import Source, check_same, moves_of, scale_of_truths, truth_of
-from wow.train.idm_run import IdmRun, IdmWindow, draw_window, layout_of
+from wow.train.idm_run import IdmRun, IdmWindow, Loss, draw_window, layout_of
 from wow.train.loop import fresh
 from wow.train.precision import half_where_fast
 from wow.types import UInt8, WowError
@@ -98,7 +98,7 @@ class IdmObjective:
         with half_where_fast(device):
             said: Prediction = network(pictures, batch.flow, batch.seconds, batch.is_paced, None, _labelled(batch))
         action, place = (
-            expected_error(value, scale, truth, torch.tensor(spread, device=device), run.evenness)
+            expected_error(value, scale, truth, torch.tensor(spread, device=device), run.evenness, run.loss)
             for value, scale, truth, spread in (
                 (said.action, said.action_scale, batch.actions, run.model.action.spread),
                 (said.place, said.place_scale, batch.places, run.model.place.spread),
@@ -200,8 +200,9 @@ def expected_error(
     truth: Float[Tensor, "b t d"],
     spread: Float[Tensor, " d"],
     evenness: float,
+    loss: Loss = "smooth_l1",
 ) -> Tensor:
-    """The smooth-L1 error in units of its predicted scale, plus the scale's logarithm: what uncertainty costs.
+    """The error in units of its predicted scale, plus the scale's logarithm: what uncertainty costs.
 
     Weighted by the scale to the power `evenness`, without gradient, so that what is still uncertain is learned too
     (beta-NLL, Seitzer et al. 2022). Dimensions without spread and unknown truths count nothing.
@@ -210,7 +211,8 @@ def expected_error(
     wide = torch.where(spread > 0, spread, torch.ones_like(spread))
     relative = torch.where(counts, scale / wide, torch.ones_like(scale))
     off = torch.where(counts, (value - truth.nan_to_num()) / wide, torch.zeros_like(value))
-    cost = functional.smooth_l1_loss(off / relative, torch.zeros_like(off), reduction="none") + relative.log()
+    apart = functional.smooth_l1_loss if loss == "smooth_l1" else functional.mse_loss
+    cost = apart(off / relative, torch.zeros_like(off), reduction="none") + relative.log()
     return (cost * relative.detach() ** evenness * counts).sum() / counts.sum().clamp_min(1)
 
 

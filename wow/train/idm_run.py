@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from wow.train.idm_data import Source, moves_of
 from wow.train.loop import TrainConfig
 from wow.types import WowError
 
+Loss = Literal["smooth_l1", "squared"]
+
 
 @dataclass(frozen=True)
 class IdmRun:
@@ -24,7 +27,8 @@ class IdmRun:
     step from which the robot's outline is learned. place_loss, event_loss, mask_loss: weights beside the actions' loss.
     evenness: with 0 certain transitions have the largest gradients, with 1 all have the same. hold_out: every so
     many'th episode is kept from training, more often in a small dataset; errors are measured and deviations calibrated
-    on `measured` clips of those.
+    on `measured` clips of those. loss: how an error counts beside its scale, by its square up to one scale and by its
+    size beyond, or always by its square.
     """
 
     model: IdmConfig = field(default_factory=IdmConfig)
@@ -41,6 +45,7 @@ class IdmRun:
     evenness: float = 1.0
     hold_out: int = 20
     measured: int = 100
+    loss: Loss = "smooth_l1"
 
     def __post_init__(self) -> None:
         if not all(0.0 <= share <= 1.0 for share in (self.no_pace, self.imagined, self.evenness)):

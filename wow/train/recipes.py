@@ -172,9 +172,9 @@ def idm_flow() -> IdmRun:
 
 
 def idm_released() -> IdmRun:
-    """WoW's released baseline at equal size: frozen features of two frames and point tracks into one MLP."""
+    """WoW's released baseline at equal size: frozen features of two frames and point tracks into one MLP, by MSE."""
     blind = IdmConfig(branches=("frozen", "tracks"), window=False, uncertain=False, absolute=False, masks=False)
-    return replace(idm_mini(), model=replace(blind, hidden=1175), labelled=0)
+    return replace(idm_mini(), model=replace(blind, hidden=1175), labelled=0, loss="squared")
 
 
 def idm_certain() -> IdmRun:
