@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from wow.bench.critic import (
     IMAGINED,
+    IMPOSSIBLE,
     RECORDED,
+    WRONG_ACTIONS,
     WRONG_GOAL,
     Case,
     CriticRecord,
@@ -19,10 +22,12 @@ from wow.bench.critic import (
     to_fit,
 )
 from wow.bench.critic import said as said_of
+from wow.bench.hallucination import hallucinations_of
 from wow.bench.intervals import Estimate, bootstrap
+from wow.data import EpisodeRecord
 from wow.data.agreement import auroc, calibration_error, span_overlap
 from wow.refine.ensemble import calibrated
-from wow.types import Verdict, Video, WowError
+from wow.types import Dimension, Embodiment, Float32, UInt8, Verdict, Video, WowError
 
 VIDEO = Video(np.zeros((9, 8, 8, 3), np.uint8), 5.0)
 
@@ -86,6 +91,61 @@ def test_a_critic_that_fails_once_is_recorded_and_the_others_decide() -> None:
     assert value(tables["cost"]["b"]["not judged"]) == pytest.approx(2 / 3)
     right = tables["success"][f"b: {IMAGINED}"]["right"]
     assert isinstance(right, Estimate) and right.n == 1, "what was not judged is neither right nor wrong"
+
+
+def test_what_is_believed_of_failures_is_counted_at_two_levels() -> None:
+    records: list[CriticRecord] = []
+    for number, chance in enumerate((0.3, 0.5, 0.6, 0.95)):
+
+        def critic(video: Video, goal: str, chance: float = chance) -> Verdict:
+            return Verdict({}, chance > 0.5, max(chance, 1 - chance), "")
+
+        for kind in (IMPOSSIBLE, WRONG_ACTIONS):
+            records += judge({"it": critic}, Case(kind, "push", VIDEO, "goal", False), f"{number}-{kind}")
+    (table,) = [table for table in critic_tables(records) if table.name == "hallucinations"]
+    rows = {row.label: row.cells for row in table.rows}
+    assert set(rows) == {"it: impossible", "it: wrong actions"}
+    for cells in rows.values():
+        half, sure = cells["accepted above 0.5"], cells["accepted above 0.9"]
+        assert (value(half), value(sure)) == (0.5, 0.25), "who says 0.5 knows nothing"
+        assert isinstance(half, Estimate) and half.low is not None and half.low < 0.5 and half.n == 4
+
+
+def test_a_model_is_made_to_imagine_what_cannot_be() -> None:
+    """From a scene's first frame: another task's words, and another task's actions for the scene's own goal."""
+    card = Embodiment("point", 10.0, (Dimension("delta_x", "m", "world"),), action_kind="delta")
+    facts = [{"task_name": "push"}, {"task_name": "drawer-open"}, {"task_name": "push"}]
+    frames = [np.full((33, 8, 8, 3), number, np.uint8) for number in range(3)]
+    data = SimpleNamespace(
+        embodiment=card,
+        records=[
+            SimpleNamespace(facts=fact, task=f"task {number}", length=33, success=True, source="recorded")
+            for number, fact in enumerate(facts)
+        ],
+        episode=lambda number: SimpleNamespace(
+            videos={"front": Video(frames[number], 10.0)}, actions=np.full((33, 1), number, np.float32)
+        ),
+    )
+    asked: list[tuple[int, str, object, float]] = []
+
+    def dream(picture: UInt8, prompt: str, actions: Float32 | None, seed: int, seconds: float) -> Video:
+        asked.append((int(picture[0, 0, 0]), prompt, None if actions is None else actions.sum(), seconds))
+        return VIDEO
+
+    def others(record: EpisodeRecord) -> list[tuple[str, str]]:
+        return [("drawer-open", "open the drawer")] if record.facts["task_name"] == "push" else []
+
+    made = [list(hallucinations_of(data, number, others, dream, 9, 0)) for number in range(3)]  # type: ignore[arg-type]
+    assert [[case.kind for case in some] for some in made] == [
+        [IMPOSSIBLE, WRONG_ACTIONS],
+        [],
+        [IMPOSSIBLE, WRONG_ACTIONS],
+    ]
+    assert all(not case.reached for some in made for case in some)
+    assert (made[0][0].goal, made[0][1].goal) == ("open the drawer", "task 0")
+    assert asked[0] == (0, "open the drawer", None, 0.4) and asked[1] == (0, "task 0", 32.0, 0.4), (
+        "32 steps of the donor"
+    )
 
 
 def max_of(verdicts: Mapping[str, Verdict]) -> Verdict:

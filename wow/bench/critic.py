@@ -30,6 +30,11 @@ Fit = Callable[[Sequence[Mapping[str, float]], Sequence[bool]], Weigh]
 """From what critics said of videos and what happened to how they are to be weighed."""
 
 RECORDED, IMAGINED, WRONG_GOAL = "recorded", "imagined", "wrong goal"
+IMPOSSIBLE, WRONG_ACTIONS = "impossible", "wrong actions"
+"""Imagined for what cannot be done in the scene, and of another task's actions; see `wow.bench.hallucination`."""
+ABOVE_HALF, ABOVE_SURE = "accepted above 0.5", "accepted above 0.9"
+LEVELS = {ABOVE_HALF: 0.5, ABOVE_SURE: 0.9}
+"""Who says exactly 0.5 knows nothing, and accepts nothing."""
 ALARMS = 0.05
 """The share of recorded videos that may look as faulty as one in which a fault counts as found."""
 AUROC, ERROR, RIGHT, ACCEPTED = "AUROC", "calibration error", "right", "failures accepted"
@@ -210,8 +215,24 @@ def critic_tables(records: Sequence[CriticRecord]) -> list[Table]:
             tuple(faults),
             ("Found: rated less sound than 95 % of the clean successes. Overlap: frames in both spans over either's.",),
         ),
+        Table(
+            "hallucinations",
+            "Are failures believed?",
+            tuple(LEVELS),
+            tuple(_acceptance(able)),
+            ("The share of failures of each kind whose probability of success is above the level.",),
+        ),
         Table("cost", "What does a verdict cost?", (SECONDS, UNJUDGED), tuple(seconds)),
     ]
+
+
+def _acceptance(records: Sequence[CriticRecord]) -> Iterator[Row]:
+    """A row for each critic and kind of video that can be no success."""
+    failures = [record for record in records if not record.reached and record.kind not in FAULTS]
+    for critic, own in grouped(failures, lambda record: record.critic).items():
+        for kind, some in grouped(own, lambda record: record.kind).items():
+            counts = {name: sum(record.probability > level for record in some) for name, level in LEVELS.items()}
+            yield Row(f"{critic}: {kind}", {name: share(count, len(some)) for name, count in counts.items()})
 
 
 def _success_cells(records: Sequence[CriticRecord]) -> dict[str, Estimate | str]:

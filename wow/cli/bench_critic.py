@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.progress import Progress
 from wow.cli.refine import critics_for
-from wow.types import WowError
+from wow.types import Float32, UInt8, Video, WowError
 
 if TYPE_CHECKING:
     from wow.bench.critic import Critic, CriticRecord, WrongGoal
+    from wow.bench.hallucination import Dream
     from wow.data import Dataset, EpisodeRecord
 
+PLANNING_STEPS = 4
+"""As `wow refine` imagines what is to be judged."""
 RECORDS = "records.jsonl"
 
 
@@ -38,12 +41,19 @@ class BenchCritic(MakesFolder, Seeded):
     """Frames of the videos that are shown, evenly spread over each episode."""
     every: int = 1
     """Only every so many'th episode."""
+    hallucinations: bool = False
+    """Also have the model imagine, from each recorded scene, an instruction that cannot be followed in it and another
+    task's actions, and count how often that is believed."""
     fit: Path | None = None
     """File to which the weights that fit these videos best are added; wow/refine/weights.json is the one in use."""
 
     @property
     def judges(self) -> str:
-        """Who judges."""
+        """Who judges. What is nothing but a critic judges itself."""
+        from wow import weights
+
+        if self.critic is None and "dit" not in weights.read_manifest(self.folder).parts:
+            return "learned"
         return critics_for(self.folder) if self.critic is None else self.critic
 
     def continues(self) -> bool:
@@ -52,6 +62,7 @@ class BenchCritic(MakesFolder, Seeded):
     def run(self) -> Summary:
         from wow.assembly import ensemble_of
         from wow.bench.critic import CriticRecord, cases_of, critic_tables, judge
+        from wow.bench.hallucination import hallucinations_of
         from wow.bench.ledger import Ledger, claim, measured
         from wow.bench.report import Provenance, machine, write_report
         from wow.data import open_dataset
@@ -64,12 +75,15 @@ class BenchCritic(MakesFolder, Seeded):
                 "--fit weighs several critics against each other: name them with --critic, e.g. motion,checks"
             )
         together = ensemble_of(list(critics))
+        dream = self._dream() if self.hallucinations else None
         datasets = [open_dataset(folder) for folder in self.data]
         cases = [(dataset, number) for dataset in datasets for number in range(0, len(dataset), self.every)]
         claim(self.out, {**self._identity(), "ensemble": asdict(together)})
 
         def measure(case: tuple[Dataset, int], place: int) -> list[CriticRecord]:
-            found = cases_of(*case, _wrong_goal(), self.num_frames, self.seed)
+            found = list(cases_of(*case, _wrong_goal(), self.num_frames, self.seed))
+            if dream is not None:
+                found += hallucinations_of(*case, _strangers, dream, self.num_frames, self.seed)
             keyed = ((f"{place}-{number}", one) for number, one in enumerate(found))
             return [record for key, one in keyed for record in judge(critics, one, key, together)]
 
@@ -125,9 +139,23 @@ class BenchCritic(MakesFolder, Seeded):
         from wow import weights
         from wow.assembly import outsiders
 
-        shown = {name: getattr(self, name) for name in ("num_frames", "every", "seed")}
+        shown = {name: getattr(self, name) for name in ("num_frames", "every", "seed", "hallucinations")}
         people = {"critic": self.judges, "model_hash": weights.checkpoint_hash(self.folder)}
         return {"data": [str(folder) for folder in self.data], **people, **outsiders(self.judges, ""), **shown}
+
+    def _dream(self) -> Dream:
+        """The model, which imagines."""
+        from wow.assembly import SamplingOptions, load
+
+        agent, options = load(self.model), SamplingOptions(num_planning_steps=PLANNING_STEPS)
+
+        def dream(picture: UInt8, prompt: str, actions: Float32 | None, seed: int, seconds: float) -> Video:
+            fps = 1.0 / seconds
+            return agent.imagine(
+                picture, prompt, actions=actions, num_frames=self.num_frames, seed=seed, options=options, fps=fps
+            )
+
+        return dream
 
     def _critics(self) -> dict[str, Critic]:
         from wow.assembly import CRITICS, load, load_critic, named
@@ -142,6 +170,15 @@ class BenchCritic(MakesFolder, Seeded):
             agent = load(self.model)
             critics |= {name: make(agent) for name, make in makers.items()}
         return critics
+
+
+def _strangers(record: EpisodeRecord) -> list[tuple[str, str]]:
+    """The tasks about other things than those in an episode's scene, with their instructions."""
+    from wow.sim.goals import strangers
+    from wow.sim.tasks import TASKS
+
+    task = str(record.facts.get("task_name", ""))
+    return [(name, TASKS[name].instruction) for name in strangers(task)] if task in TASKS else []
 
 
 def _wrong_goal() -> WrongGoal:
