@@ -74,7 +74,7 @@ WAY = (0.2, 0.1, -0.2)
         ((0.2, 0.15, -0.2), "The hand reaches 5 cm too far away."),
         ((0.2, 0.1, -0.17), "The hand stays 3 cm too high."),
         ((0.2, 0.1, -0.25), "The hand gets 5 cm too low."),
-        ((0.14, 0.15, -0.2), "The hand reaches 6 cm too far left and reaches 5 cm too far away."),
+        ((0.14, 0.15, -0.2), "The hand reaches 6 cm too far left and 5 cm too far away."),
         ((0.16, 0.08, -0.16), "The hand stops 6 cm short."),
         (WAY, "The hand moves as a practised one does."),
     ],

@@ -135,8 +135,12 @@ def _at_the_end(gap: Array, way: Array) -> str:
     along = float(gap @ way) / length if length > SMALL else 0.0
     if along < -0.8 * size:
         return f"stops {_centimetres(along)} short"
-    verbs = {"high": "stays", "low": "gets"}
-    return " and ".join(f"{verbs.get(words.split()[-1], 'reaches')} {words}" for words in _directions(gap))
+    told, verb = [], ""
+    for words in _directions(gap):
+        other = {"high": "stays", "low": "gets"}.get(words.split()[-1], "reaches")
+        told.append(words if other == verb else f"{other} {words}")
+        verb = other
+    return " and ".join(told)
 
 
 def _directions(gap: Array) -> list[str]:
