@@ -73,6 +73,7 @@ from wow.refine.trace import Trace as Trace
 from wow.types import Actions, Embodiment, Float32, UInt8, Video, WowError
 
 if TYPE_CHECKING:
+    from wow.foundation.agent import FoundationAgent
     from wow.foundation.pipeline import FoundationWorldModel
 
 
@@ -125,6 +126,10 @@ class Agent(MiniWorldModel):
         return self.inverse.act(video, mask=mask, paced=paced, start=start, embodiment=embodiment)
 
 
+if TYPE_CHECKING:
+    Actor = Agent | FoundationAgent  # what somebody acts with
+
+
 def open_model(name: str | Path = "wow-mini", device: str | None = None) -> Agent | FoundationWorldModel:
     """A world model ready to imagine: ours, as `load` brings it, or a foundation model, planned for this machine.
 
@@ -138,6 +143,27 @@ def open_model(name: str | Path = "wow-mini", device: str | None = None) -> Agen
     from wow.foundation.plan import Wish
 
     return open_foundation(str(name), Wish(device=device))
+
+
+def open_agent(
+    name: str | Path = "wow-mini", device: str | None = None, tell: Callable[[str], None] = lambda line: None
+) -> Actor:
+    """A world model that somebody acts with: ours, or a foundation model whose videos wow-mini reads.
+
+    tell: is told how a foundation model is planned. Raises WowError as `open_model`.
+    """
+    from wow.foundation.source import find, is_foundation
+
+    if not is_foundation(name):
+        return load(name, device)
+    from wow.foundation.agent import FoundationAgent
+    from wow.foundation.loading import open_model as open_foundation
+    from wow.foundation.plan import Wish
+
+    source = find(str(name))
+    return FoundationAgent(
+        open_foundation(source, Wish(device=device), tell=tell), source, lambda: load("wow-mini", device)
+    )
 
 
 def load(name: str | Path = "wow-mini", device: str | None = None) -> Agent:
@@ -227,7 +253,13 @@ def load_critic(folder: Path, device: str | None = None) -> LearnedCritic:
 
 
 def model_hash(name: str | Path) -> str:
-    """The hash of a model's weights, to tell whose numbers are whose."""
+    """The hash of a model's weights, to tell whose numbers are whose; of a foundation model's, of pieces of them."""
+    from wow.foundation.source import find, is_foundation
+
+    if is_foundation(name):
+        from wow.foundation.identity import digest_of
+
+        return digest_of(find(str(name)))
     return weights.checkpoint_hash(checkpoint_folder(name))
 
 
@@ -259,14 +291,14 @@ def load_text(folder: Path | None = None) -> TextConditioner:
     return TextConditioner(encoder, weights.load_file(home, "text", "tokenizer.json"))
 
 
-CRITICS: dict[str, Callable[[Agent], Critic]] = {
+CRITICS: dict[str, Callable[[Actor], Critic]] = {
     "learned": lambda agent: load_critic(_home_of_critic(agent)),
     **judges.CRITICS,
 }
 """The critics at hand by the names that `--critic` takes; see `wow.judges.CRITICS`."""
 
 
-def _home_of_critic(agent: Agent) -> Path:
+def _home_of_critic(agent: Actor) -> Path:
     """The model's own folder where it has a critic, else the one that comes with the package."""
     own = agent.folder
     return own if own is not None and "critic" in weights.read_manifest(own).parts else weights.shipped()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from wow.foundation.cards import CARDS
-from wow.foundation.fitting import clip_size, fit_frames
+from wow.foundation.fitting import as_seen, clip_size, fit_frames
 from wow.types import WowError
 
 WOW_WAN, WAN, WAN_2_2 = (CARDS[name] for name in ("wow-1-wan-14b-2m", "wan2.1-i2v-14b-480p", "wan2.2-ti2v-5b"))
@@ -69,6 +69,22 @@ def test_later_cosmos_cuts_and_keeps_the_aspect(name: str) -> None:
     assert red[0] == pytest.approx(255 * (1 - 704 / 1280) / 2, abs=2)
     assert (red[-1] - red[0]) / (green[-1] - green[0]) == pytest.approx(704 / 1280, abs=0.02)
     assert "45% cut off" in said
+
+
+@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("size", [(300, 300), (240, 480), (480, 300)])
+def test_fitting_can_be_undone_where_the_model_saw_something(name: str, size: tuple[int, int]) -> None:
+    """Red and green rise by themselves: their places are right where a clip that was fitted gives the picture back."""
+    card, picture = CARDS[name], ramp(*size)
+    fitted, _ = fit_frames(card, picture, clip_size(card, size))
+    back = as_seen(card, fitted.repeat(2, 0), picture[0])
+    assert back.shape == (2, *size, 3) and np.abs(back.astype(float) - picture).max() <= 8
+    dark = as_seen(card, np.zeros_like(fitted), picture[0])
+    seen = (dark[0] == 0).all(axis=-1)
+    aspects = size[1] / size[0], fitted.shape[2] / fitted.shape[1]
+    kept = min(aspects) / max(aspects) if card.fit == "cover" else 1.0
+    assert seen.mean() == pytest.approx(kept, abs=0.05)
+    assert np.array_equal(dark[0][~seen], picture[0][~seen]), "the rest is what the camera saw"
 
 
 def test_wan_follows_the_aspect_at_the_same_area() -> None:

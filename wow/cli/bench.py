@@ -7,15 +7,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from wow.cli.imagine_foundation import is_foundation, open_agent
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.progress import Progress
 from wow.cli.sampling import Drawing
 from wow.types import UInt8, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import MiniWorldModel, SamplingOptions
+    from wow.assembly import Actor, Agent, SamplingOptions
     from wow.bench.metrics import Perceptual
     from wow.bench.samples import Clip
     from wow.bench.system import Asked
@@ -43,7 +44,7 @@ class BenchWorld(Drawing, MakesFolder, Seeded):
     camera: str | None = None
     """Camera that is imagined; the first one unless named."""
     only: tuple[str, ...] = ()
-    """Measure only these: quality instructions dynamics steps cost."""
+    """Measure only these: quality instructions dynamics steps cost; no dynamics of models that follow words alone."""
 
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
@@ -59,7 +60,7 @@ class BenchWorld(Drawing, MakesFolder, Seeded):
             batch=self.batch,
             seed=self.seed,
             camera=self.camera,
-            only=self.only or MEASUREMENTS,
+            only=self.only or tuple(name for name in MEASUREMENTS if self._can_be_asked(name)),
         )
         data = open_dataset(self.data)
         train, siblings = (None if path is None else open_dataset(path) for path in (self.train_data, self.siblings))
@@ -84,10 +85,12 @@ class BenchWorld(Drawing, MakesFolder, Seeded):
             raise KeyboardInterrupt(f"finished batches are in {self.out}; the same command continues") from None
         return {"out": self.out, "report": self.out / "report.md", **_headlines(tables)}
 
-    def _system(self) -> ModelUnderTest:
-        from wow.assembly import load, model_hash
+    def _system(self) -> AgentUnderTest:
+        return under_test(open_agent(self.model), self.options(), self.model)
 
-        return ModelUnderTest(load(self.model), self.options(), model_hash(self.model)[:12])
+    def _can_be_asked(self, measurement: str) -> bool:
+        """Foundation models follow words, not actions."""
+        return measurement != "dynamics" or not is_foundation(self.model)
 
     def _data_name(self) -> str:
         parts = {"": self.data, "training ": self.train_data, "siblings ": self.siblings}
@@ -107,16 +110,16 @@ class BenchWorld(Drawing, MakesFolder, Seeded):
 
 
 @dataclass(frozen=True)
-class ModelUnderTest:
+class AgentUnderTest:
     """A loaded model as the benchmark asks for it. weights: a piece of their hash."""
 
-    model: MiniWorldModel
+    model: Actor
     options: SamplingOptions
     weights: str
 
     @property
     def name(self) -> str:
-        return described(self.model.name, self.weights, self.options)
+        return described_foundation(self.model.name, self.weights, self.options)
 
     def imagine(self, asked: Asked) -> list[UInt8]:
         """One batch; the videos have the seeds `seed`, `seed` + 1, …"""
@@ -135,13 +138,39 @@ class ModelUnderTest:
         videos = self.model.imagine_all(requests, num_frames=asked.num_frames, options=self.options)
         return [video.frames for video in videos]
 
+    def with_num_inference_steps(self, steps: int) -> Self:
+        """The same model with that many steps."""
+        return replace(self, options=replace(self.options, num_inference_steps=steps))
+
+
+@dataclass(frozen=True)
+class ModelUnderTest(AgentUnderTest):
+    """One of our own, whose codec can be measured alone."""
+
+    model: Agent
+
+    @property
+    def name(self) -> str:
+        return described(self.model.name, self.weights, self.options)
+
     def reconstruct(self, videos: Sequence[UInt8]) -> list[UInt8]:
         """Each video through the codec and back."""
         return [self.model.reconstruct(video) for video in videos]
 
-    def with_num_inference_steps(self, steps: int) -> ModelUnderTest:
-        """The same model with that many steps."""
-        return replace(self, options=replace(self.options, num_inference_steps=steps))
+
+def under_test(agent: Actor, options: SamplingOptions, model: str) -> AgentUnderTest:
+    """What is measured of a model, by the name that it was asked for."""
+    from wow.assembly import Agent, model_hash
+
+    weights = model_hash(model)[:12]
+    if isinstance(agent, Agent):
+        return ModelUnderTest(agent, options, weights)
+    return AgentUnderTest(agent, options, weights)
+
+
+def described_foundation(model: str, weights: str, options: SamplingOptions) -> str:
+    """As `described`: of a foundation model, which knows neither plans nor corrections."""
+    return f"{model} {weights}, {options.num_inference_steps} steps, guidance {options.guidance_scale:g}"
 
 
 def described(model: str, weights: str, options: SamplingOptions) -> str:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wow.cli.bench import ModelUnderTest, described
-from wow.cli.refine import SearchSettings, imaginer, searcher, team_of
+from wow.cli.bench import described, described_foundation, under_test
+from wow.cli.imagine_foundation import card_of, is_foundation, open_agent
+from wow.cli.refine import SearchSettings, critics_for, imaginer, searcher, team_of
 from wow.types import UInt8, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent, SamplingOptions
+    from wow.assembly import Actor, SamplingOptions
     from wow.bench.system import Asked, Imaginer
 
 FIRST_FRAME, NEAREST, TRUTH = "first-frame", "nearest", "truth"
@@ -44,8 +45,12 @@ class ModelMaker:
             return f"{NearestTrainingVideo.name} of {data.path.resolve().name}, {len(data)} episodes"
         from wow.assembly import checkpoint_folder, model_hash
 
-        name = described(checkpoint_folder(self.model).name, model_hash(self.model)[:12], self.options)
-        return name if self.search is None else f"{name}, {searched(self.search)}"
+        weights = model_hash(self.model)[:12]
+        if is_foundation(self.model):
+            name = described_foundation(card_of(self.model).name, weights, self.options)
+        else:
+            name = described(checkpoint_folder(self.model).name, weights, self.options)
+        return name if self.search is None else f"{name}, {searched(self.search, self.model)}"
 
     def check(self) -> None:
         """Raises WowError where somebody who is to judge or to rewrite is not there."""
@@ -65,22 +70,25 @@ class ModelMaker:
             if not data.embodiment.cameras:
                 raise WowError(f"{self.train_data} has no camera: name other training episodes")
             return NearestTrainingVideo(data, data.embodiment.cameras[0].name)
-        from wow.assembly import load, model_hash
+        agent = open_agent(self.model)
+        tested: Imaginer = (
+            under_test(agent, self.options, self.model)
+            if self.search is None
+            else RefinedModel(self.name(), agent, self.options, self.search)
+        )
+        # A foundation model fits pictures of any shape as its authors do.
+        return tested if is_foundation(self.model) else SquareModel(tested, agent.size)
 
-        agent = load(self.model)
-        if self.search is None:
-            return SquareModel(ModelUnderTest(agent, self.options, model_hash(self.model)[:12]), agent.size)
-        return SquareModel(RefinedModel(self.name(), agent, self.options, self.search), agent.size)
 
-
-def searched(search: SearchSettings) -> str:
+def searched(search: SearchSettings, model: str) -> str:
     """How a video is searched for, in words: results of two of these are never mixed."""
-    asked = {*search.critic.split(","), search.refiner} & {"vlm", "llm"}
+    critics = search.critic or critics_for(model)
+    asked = {*critics.split(","), search.refiner} & {"vlm", "llm"}
     if asked:
         from wow.assembly import endpoint_from_environment
 
         asked = {endpoint_from_environment().model}
-    who = ", ".join([f"judged by {search.critic}", f"rewritten by {search.refiner}", *asked])
+    who = ", ".join([f"judged by {critics}", f"rewritten by {search.refiner}", *asked])
     return f"refined over {search.samples} videos, {search.candidates} a round, {who}"
 
 
@@ -90,7 +98,7 @@ class RefinedModel:
     Raises WowError where somebody who is to judge or to rewrite is not there.
     """
 
-    def __init__(self, name: str, agent: Agent, options: SamplingOptions, search: SearchSettings) -> None:
+    def __init__(self, name: str, agent: Actor, options: SamplingOptions, search: SearchSettings) -> None:
         self.name = name
         self._agent, self._options, self._search = agent, options, search
         team_of(agent, search.critic, search.refiner, imaginer(agent, 2, options, None))

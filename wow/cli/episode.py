@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.cli.imagine_foundation import check_length, is_foundation, open_agent
 from wow.cli.refine import SearchSettings, imaginer, searcher
 from wow.cli.sampling import Sampling
 from wow.types import Actions, UInt8, Video, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent, CloningPlanner, ImaginingPlanner, Outcome, Planner, PolicyPlanner
+    from wow.assembly import Actor, Agent, CloningPlanner, ImaginingPlanner, Outcome, Planner, PolicyPlanner
     from wow.sim.arm import MetaWorldArm
 
 Array = NDArray[np.float64]
@@ -53,7 +54,7 @@ class EpisodeRunner:
     Raises WowError where the model is missing, or cannot act on what it imagines. agent: in place of the settings' one.
     """
 
-    def __init__(self, settings: EpisodeSettings, agent: Agent | None = None) -> None:
+    def __init__(self, settings: EpisodeSettings, agent: Actor | None = None) -> None:
         self.settings = settings
         self.agent = load_agent(settings) if agent is None else agent
         self.size = PICTURE_SIZE if self.agent is None else self.agent.size
@@ -99,7 +100,7 @@ class EpisodeRunner:
             return imagining_planner(agent, settings, instruction, seed)
         if settings.plan_from == "policy":
             assert agent is not None
-            return policy_planner(agent, settings, instruction, seed)
+            return policy_planner(cast("Agent", agent), settings, instruction, seed)  # `load_agent` lets no other in
         if settings.plan_from == "clone":
             assert agent is not None
             return cloning_planner(agent, settings, instruction)
@@ -107,7 +108,7 @@ class EpisodeRunner:
         return DemonstratingPlanner(
             demonstrate=lambda: foresee(arm.environment, recording, pictures=settings.plan_from != "actions"),
             act=None if agent is None else reader(agent),
-            reconstruct=agent.reconstruct if agent is not None and settings.plan_from == "codec" else None,
+            reconstruct=cast("Agent", agent).reconstruct if agent and settings.plan_from == "codec" else None,
             num_frames=settings.num_frames,
             paced=not settings.unknown_pace,
         )
@@ -123,13 +124,17 @@ class EpisodeRunner:
             self._arm = None
 
 
-def load_agent(settings: EpisodeSettings) -> Agent | None:
+def load_agent(settings: EpisodeSettings) -> Actor | None:
     """The model that plans; None where the plan is the expert's actions, which needs none."""
-    from wow.assembly import load
-
     if settings.plan_from == "actions":
         return None
-    agent = load(settings.model)
+    if is_foundation(settings.model):
+        if settings.plan_from in ("policy", "clone", "codec"):
+            raise WowError(
+                f"{settings.model} has neither a plan of its own nor our codec: leave --plan-from out, or take wow-mini"
+            )
+        check_length(settings.model, settings.num_frames)
+    agent = open_agent(settings.model)
     if settings.plan_from in ("policy", "clone"):
         return agent
     if "inverse_dynamics" not in agent.capabilities:
@@ -141,7 +146,7 @@ def load_agent(settings: EpisodeSettings) -> Agent | None:
     return agent
 
 
-def imagining_planner(agent: Agent, settings: EpisodeSettings, instruction: str, seed: int) -> ImaginingPlanner:
+def imagining_planner(agent: Actor, settings: EpisodeSettings, instruction: str, seed: int) -> ImaginingPlanner:
     """Plans by imagining that an instruction is followed. seed: of the first candidate."""
     from wow.assembly import ImaginingPlanner
 
@@ -177,14 +182,14 @@ def policy_planner(agent: Agent, settings: EpisodeSettings, instruction: str, se
     return PolicyPlanner(plan, paint, seed)
 
 
-def cloning_planner(agent: Agent, settings: EpisodeSettings, instruction: str) -> CloningPlanner:
+def cloning_planner(agent: Actor, settings: EpisodeSettings, instruction: str) -> CloningPlanner:
     """Executes what the policy says, without a world model."""
     from wow.assembly import CloningPlanner
 
     return CloningPlanner(lambda picture: agent.imitate(picture, instruction, fps=settings.fps))
 
 
-def reader(agent: Agent) -> Callable[[Video, Array | None, bool], Actions]:
+def reader(agent: Actor) -> Callable[[Video, Array | None, bool], Actions]:
     """The inverse dynamics, without its warnings: what they say of one clip is in the deviations of its actions."""
 
     def act(video: Video, start: Array | None, paced: bool) -> Actions:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wow.cli.batch import Clip, left_of, read_clips, run_batch, write_clip
 from wow.cli.batch_workers import Draw, Open
@@ -18,12 +18,16 @@ from wow.cli.progress import Progress
 from wow.types import Video, WowError
 
 if TYPE_CHECKING:
+    from wow.assembly import Actor
     from wow.cli.imagine import Imagine
     from wow.foundation.card import Card
     from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
     from wow.foundation.shot import Tell
     from wow.foundation.source import Source
     from wow.foundation.speed import Speed
+
+
+Options = TypeVar("Options")
 
 
 def named_model(arguments: Sequence[str]) -> str | None:
@@ -60,6 +64,33 @@ def defaults(model: str) -> Mapping[str, int | float]:
         "num_inference_steps": sampler.num_inference_steps,
         "guidance_scale": sampler.guidance_scale,
     }
+
+
+def check_length(model: str, num_frames: int) -> None:
+    """Raises WowError where a foundation model makes no clips of that length; any model may be named."""
+    if is_foundation(model):
+        from wow.foundation.request import check_frames
+
+        check_frames(card_of(model), num_frames)
+
+
+def open_agent(model: str) -> Actor:
+    """A model of any kind to act with, which says on stderr how it is planned."""
+    from wow import assembly
+
+    return assembly.open_agent(model, tell=_Tell())
+
+
+def defaults_of(options: type[Options], arguments: Sequence[str]) -> Options | None:
+    """What a command begins with where `--model` names a foundation model: its defaults. None for any other model."""
+    import tyro
+
+    model = named_model(arguments)
+    if model is None or not is_foundation(model):
+        return None
+    assert is_dataclass(options), "a command is a dataclass"
+    asked = {one.name: tyro.MISSING for one in fields(options) if one.default is one.default_factory is MISSING}
+    return options(**asked, **defaults(model))
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from wow.cli.imagine_foundation import check_length, open_agent
 from wow.cli.options import Command, MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_strip, write_videos
 from wow.cli.progress import Progress
@@ -21,7 +22,7 @@ from wow.cli.sampling import Sampling
 from wow.types import UInt8, Video, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent, Round, Rules, SamplingOptions, Search, Team
+    from wow.assembly import Actor, Round, Rules, SamplingOptions, Search, Team
 
 Imaginer = Callable[[UInt8, str, Sequence[int]], list[Video]]
 
@@ -96,7 +97,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
     out: Path = field(default_factory=fresh_folder("refine"))
     """Folder to write; created, and refused when it already holds something else."""
     model: str = "wow-mini"
-    """A model that comes with the package, or the folder of a checkpoint."""
+    """A model that comes with the package or that `wow models` lists, or the folder of a checkpoint."""
     num_planning_steps: int = 4
     """Steps from noise to the motion that the video shows; with 1 all seeds move alike, and only the prompt counts."""
 
@@ -111,14 +112,15 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
         self.rules(self.seed)
         self.options()
         self.check_names()
+        check_length(self.model, self.num_frames)
         super().prepare()
 
     def run(self) -> Summary:
-        from wow.assembly import Trace, load, refine
+        from wow.assembly import Trace, refine
         from wow.data.picture import read_picture
 
         began = time.perf_counter()
-        agent = load(self.model)
+        agent = open_agent(self.model)
         frames, fitting = agent.fit(read_picture(self.image))
         imagine = imaginer(agent, self.num_frames, self.options(), self.fps)
         team = team_of(agent, self.critics(self.model), self.refiner, imagine, self.fps)
@@ -222,7 +224,7 @@ class SearchSettings:
         return Rules(budget, self.candidates, seed * self.samples, self.confident, self.samples)
 
 
-def searcher(agent: Agent, settings: SearchSettings, imagine: Imaginer, goal: str) -> Callable[[UInt8, int], Search]:
+def searcher(agent: Actor, settings: SearchSettings, imagine: Imaginer, goal: str) -> Callable[[UInt8, int], Search]:
     """A function that searches for a video from a picture [H, W, 3], with a seed of its own for every search."""
     from wow.assembly import refine
 
@@ -267,7 +269,7 @@ def critics_for(model: str | Path | None) -> str:
     return f"motion,{CRITICS_AT_HAND}" if {"policy", "idm"} <= set(parts) else CRITICS_AT_HAND
 
 
-def team_of(agent: Agent, critic: str | None, refiner: str, imagine: Imaginer, fps: float | None = None) -> Team:
+def team_of(agent: Actor, critic: str | None, refiner: str, imagine: Imaginer, fps: float | None = None) -> Team:
     """Who takes part in a search with this model. critic: None for those that suit it. fps: of the videos.
 
     Raises WowError for a name that there is not.
@@ -282,7 +284,7 @@ def team_of(agent: Agent, critic: str | None, refiner: str, imagine: Imaginer, f
     return Team(imagine, critics, ensemble(critics), writer)
 
 
-def imaginer(agent: Agent, num_frames: int, options: SamplingOptions, fps: float | None) -> Imaginer:
+def imaginer(agent: Actor, num_frames: int, options: SamplingOptions, fps: float | None) -> Imaginer:
     """The model as the loop asks for it: one prompt, several seeds, one batch."""
     from wow.assembly import Request
 

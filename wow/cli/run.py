@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wow.assembly import Agent, SamplingOptions
+    from wow.assembly import Actor, SamplingOptions
 
     Array = NDArray[np.float64]
 
@@ -240,7 +240,7 @@ class Run(Sampling, MakesFolder, Seeded):
         self._write_run(summary)
         return summary
 
-    def _observed(self, agent: Agent) -> tuple[UInt8, str, Array | None, str]:
+    def _observed(self, agent: Actor) -> tuple[UInt8, str, Array | None, str]:
         """What is seen, what is to be done, where the hand's target is, and how the picture was fitted."""
         from wow.data.picture import read_picture
         from wow.sim.language import find_task

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from wow.cli.options import parse_with_tyro
 from wow.types import WowError
 
 if TYPE_CHECKING:
@@ -25,6 +27,13 @@ class Drawing:
     """How much the instruction is exaggerated, in plans of two steps and more; 1 is not at all."""
     corrections: int = 2
     """How often a clip is painted anew, its motion moved by what is read from it less than was meant."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], verb: str) -> Self:
+        """The options on a command line, over the defaults of the model that it names."""
+        from wow.cli.imagine_foundation import defaults_of
+
+        return parse_with_tyro(cls, arguments, verb, defaults_of(cls, arguments))
 
     def options(self) -> SamplingOptions:
         """The sampler's part of it. Raises WowError for numbers that cannot work."""

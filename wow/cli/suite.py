@@ -22,7 +22,7 @@ from wow.cli.progress import Progress
 from wow.types import WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent
+    from wow.assembly import Actor
     from wow.bench.execution import ExecutionRecord, Results
     from wow.cli.imagined import DreamWriter
     from wow.data import StagedEpisode
@@ -90,7 +90,7 @@ class Evaluation:
                 ) from None
         return self._report([done[number] for number in self.jobs], len(missing))
 
-    def _dreams(self, agent: Agent | None, folder: Path) -> DreamWriter:
+    def _dreams(self, agent: Actor | None, folder: Path) -> DreamWriter:
         from wow.cli.imagined import DreamWriter
 
         if agent is None:

@@ -46,7 +46,7 @@ def fit_frames(card: Card, frames: UInt8, size: Size) -> tuple[UInt8, str]:
         return frames, ""
     said = f"scaled from {width}x{height} to {size[1]}x{size[0]}"
     aspect = (size[1] / size[0]) / (width / height)
-    if card.family == "wan2.2" or card.fit == "cover":
+    if _cuts(card):
         how = _cover_with_pillow if card.family == "wan2.2" else _cover
         lost = 1.0 - min(aspect, 1 / aspect)
         said += f", {lost:.0%} cut off evenly at both ends" if lost > 0.005 else ""
@@ -54,6 +54,32 @@ def fit_frames(card: Card, frames: UInt8, size: Size) -> tuple[UInt8, str]:
         how = _squash
         said += f", which stretches it {aspect:.2f} times sideways" if abs(aspect - 1) > 0.02 else ""
     return np.stack([how(frame, size) for frame in frames]), said
+
+
+def as_seen(card: Card, frames: UInt8, picture: UInt8) -> UInt8:
+    """A clip [T, H, W, 3] in the frame of the picture [h, w, 3] that it was imagined from: its fitting undone.
+
+    What was stretched is stretched back. Where the picture was cut, the clip is put where it was cut out, and what
+    the model never saw stands still around it: whoever measures in pixels finds everything where the camera saw it.
+    """
+    height, width = picture.shape[:2]
+    if frames.shape[1:3] == (height, width):
+        return frames
+    if not _cuts(card):
+        return np.stack([_squash(frame, (height, width)) for frame in frames])
+    scale = max(frames.shape[1] / height, frames.shape[2] / width)
+    rows, columns = (
+        min(round(side / scale), most) for side, most in zip(frames.shape[1:3], (height, width), strict=True)
+    )
+    top, left = (height - rows) // 2, (width - columns) // 2
+    seen = np.repeat(picture[None], len(frames), axis=0)
+    seen[:, top : top + rows, left : left + columns] = [_squash(frame, (rows, columns)) for frame in frames]
+    return seen
+
+
+def _cuts(card: Card) -> bool:
+    """Whether pictures of another aspect lose something; Wan2.2 follows their aspect, but for the grid."""
+    return card.family == "wan2.2" or card.fit == "cover"
 
 
 def _checked(card: Card, size: Size) -> Size:
