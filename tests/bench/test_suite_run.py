@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.bench.suites import SIDE, crossing, make_suite, write_film
+from tests.bench.suites import FRAMES, SIDE, crossing, make_suite, write_film
 from wow.bench.dimensions import contract as c
 from wow.bench.dimensions.registry import chosen_metrics
 from wow.bench.leaderboard import leaderboard
+from wow.bench.motions import motion_pairs
 from wow.bench.provenance import Provenance
 from wow.bench.sources import FolderSource, ImaginedSource, other_instructions
 from wow.bench.suite import open_suite
@@ -24,7 +26,9 @@ from wow.bench.suite_compare import OVERALL, compare
 from wow.bench.suite_report import markdown, write_suite_report
 from wow.bench.suite_results import Results, read_results, write_results
 from wow.bench.suite_run import Job, JobDone, LocalProcesses, SuiteRun, Work, in_this_process, run_suite
-from wow.bench.system import RepeatFirstFrame
+from wow.bench.system import Asked, RepeatFirstFrame
+from wow.sim.job import RecordingOptions
+from wow.sim.record import sawyer_card
 from wow.types import UInt8, WowError
 
 QUICK = ("psnr", "drift", "object_path_l2", "plan", "dino")
@@ -202,6 +206,52 @@ def test_a_model_imagines_what_is_missing_and_its_other_instruction(tmp_path: Pa
     heard = [record.value for record in done.records if record.metric == "action_sensitivity"]
     assert heard == [0.0] * 3, "a still picture hears nothing"
     assert run(suite, source, tmp_path / "run", ["psnr", "action_sensitivity"]).newly_scored == 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """A model whose picture gets brighter by what its actions add up to; one that cannot be told them refuses."""
+
+    name: str = "told"
+    hears: bool = True
+
+    def imagine(self, asked: Asked) -> list[UInt8]:
+        if asked.actions is not None and not self.hears:
+            raise WowError("told cannot do forward_dynamics")
+        steps = np.zeros((asked.num_frames - 1, 7)) if asked.actions is None else asked.actions[0]
+        assert len(steps) == asked.num_frames - 1 and (asked.actions is None or asked.seconds is not None)
+        light = np.concatenate([[0.0], 10_000 * np.cumsum(steps[:, 0])])
+        still = np.repeat(asked.contexts[0][None], asked.num_frames, axis=0)
+        return [np.clip(still + light[:, None, None, None], 0, 255).astype(np.uint8)]
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_another_motion_than_its_own_changes_the_video_of_a_model_that_hears(tmp_path: Path, hears: bool) -> None:
+    suite, card = make_suite(tmp_path / "suite"), sawyer_card(RecordingOptions())
+    for number, reach in enumerate((0.001, 0.001, 0.002)):
+        actions = np.zeros((FRAMES - 1, 7), np.float32)
+        actions[:, 0] = reach
+        np.savez(suite / "a" / str(number) / "trajectory.npz", actions=actions)
+    samples = open_suite(suite).samples
+    pairs = motion_pairs(samples, 4, card)
+    assert {key: round(float(one.actions[:, 0].sum() * 1000)) for key, (one, _) in pairs.items()} == {
+        "a/0": 7, "a/1": 7, "a/2": 14}  # fmt: skip
+    assert all(not np.array_equal(one.actions, other.actions) for one, other in pairs.values())
+    assert pairs["a/0"][0].seconds == pytest.approx(7 / 3 / 8)
+    source = ImaginedSource(
+        name=f"told {tmp_path.name}", make=partial(Told, hears=hears), folder=tmp_path / "run" / "videos",
+        instructions={sample.key: sample.prompt for sample in samples}, others={}, num_frames=4, seed=0, motions=pairs,
+    )  # fmt: skip
+    done = run(suite, source, tmp_path / "run", ["action_sensitivity_dynamics"])
+    values = [record.value for record in done.records]
+    if hears:
+        assert all(value is not None and 0.1 < value < 1 for value in values), values
+        folders = FolderSource(tmp_path / "run" / "videos", "the same")
+        again = run(suite, folders, tmp_path / "again", ["action_sensitivity_dynamics"])
+        assert [record.value for record in again.records] == values and folders.extra(open_suite(suite)) == []
+    else:
+        assert values == [None] * 3 and "cannot do forward_dynamics" in done.records[0].why
+    assert run(suite, source, tmp_path / "run", ["action_sensitivity_dynamics"]).newly_scored == 0
 
 
 def test_several_processes_come_to_the_same_numbers(tmp_path: Path) -> None:

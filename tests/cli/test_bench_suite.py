@@ -39,6 +39,19 @@ def test_from_a_folder_of_videos_to_a_report(tmp_path: Path, capsys: pytest.Capt
     assert {path.name for path in report.iterdir()} == {"report.html", "report.md", "report.json"}
 
 
+def test_a_part_of_a_suite_is_a_part_of_the_whole_and_can_grow(tmp_path: Path) -> None:
+    suite, out = str(make_suite(tmp_path / "suite", count=6)), tmp_path / "out"
+    words = ["bench", "run", "--suite", suite, "--model", "first-frame", "--executor", "none", "--metrics", "psnr"]
+    scored: list[dict[str, float]] = []
+    for samples in (["--samples", "2"], ["--samples", "4"], []):
+        assert main([*words, "--num-frames", "4", "--out", str(out), *samples]) == 0
+        told = json.loads((out / "results.json").read_text())
+        scored.append({key: one["values"]["psnr"] for key, one in told["samples"].items()})
+        assert told["counts"]["samples"] == told["counts"]["scored"] == len(scored[-1])
+    assert [len(one) for one in scored] == [2, 4, 6] and list(scored[2]) == sorted(scored[2])
+    assert scored[0].items() <= scored[1].items() <= scored[2].items(), "none is scored anew, or otherwise"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -48,6 +61,7 @@ def test_from_a_folder_of_videos_to_a_report(tmp_path: Path, capsys: pytest.Capt
         (["--videos", "nowhere", "--out", "OUT"], "no folder"),
         (["--model", "no-such-model", "--out", "OUT"], "no-such-model"),
         (["--model", "nearest", "--out", "OUT"], "--train-data"),
+        (["--model", "first-frame", "--samples", "0", "--out", "OUT"], "--samples is at least 1"),
         (["--model", "first-frame", "--ray-address", "auto", "--out", "OUT"], "--engine ray"),
     ],
 )

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from wow.bench.align import aligned, resized, spread
-from wow.bench.dimensions.contract import MASKS, OTHER, TRUTH, Case
+from wow.bench.dimensions.contract import DYNAMICS, MASKS, OTHER, TRUTH, Case
 from wow.bench.suite import REGIONS, Sample
 from wow.data.picture import read_picture
 from wow.data.video_file import VideoFile
@@ -39,9 +39,14 @@ class Loaded:
 
 
 def load_case(
-    sample: Sample, video: Path, other: Path | None = None, broken: Mapping[str, str] | None = None
+    sample: Sample,
+    video: Path,
+    other: Path | None = None,
+    broken: Mapping[str, str] | None = None,
+    acted: tuple[Path, Path] | None = None,
 ) -> Loaded:
-    """The case of a sample and the file of a video of it. other: the same picture, another instruction.
+    """The case of a sample and the file of a video of it. other: the same picture, another instruction; acted: the
+    same picture, its own and another motion.
 
     A truth, masks or another video that are damaged are as if they were not there, and the case says so. broken: what
     is known to be already. Raises WowError where the first frame or the video itself is: one line that names it.
@@ -57,6 +62,7 @@ def load_case(
     if labels is not None and truth is not None and len(labels) == len(truth):
         exact = labels[list(made.truth_rows)]
     second = None if other is None else _unless_broken(OTHER, wrong, partial(read_film, other))
+    moved = None if acted is None else _unless_broken(DYNAMICS, wrong, lambda: [read_film(path) for path in acted])
     return Loaded(
         Case(
             sample=sample,
@@ -66,6 +72,7 @@ def load_case(
             regions=None if labels is None else labels[0],
             exact=exact,
             other=None if second is None else resized(second.frames, (height, width)),
+            acted=None if moved is None else (moved[0].frames, moved[1].frames),
             broken=wrong,
         ),
         made.changed,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from wow.bench.motions import Motion
 from wow.bench.suite import OTHER_INSTRUCTION, Sample, Suite, SuiteProblem
 from wow.bench.system import Asked, Imaginer
 from wow.data.picture import read_picture
@@ -15,6 +16,8 @@ from wow.data.video_file import probe_video, write_video
 from wow.types import Video, WowError
 
 OTHER_FOLDER = "other"
+OWN_ACTIONS, OTHER_ACTIONS = "own-actions", "other-actions"
+"""Below the videos: those of a model that was told what to do by actions, the sample's own and another one's."""
 SUFFIX = ".mp4"
 
 
@@ -39,12 +42,20 @@ class VideoSource(Protocol):
         """The video of the same first frame for another instruction; None where there is none."""
         ...
 
+    def acted(self, sample: Sample) -> tuple[Path, Path] | None:
+        """Two videos of the same first frame, for the sample's own actions and for another's; None where there are not.
+
+        Raises WowError where the model cannot be told actions.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class FolderSource:
     """Videos in a folder: `<key>.mp4`, `<key>/video.mp4`, `<key>/<case>.mp4` or `<case>.mp4`, the last part of the key.
 
-    Those for another instruction lie in the folder `other` below it, in the same way.
+    Those for another instruction lie in the folder `other` below it, in the same way, those for actions in
+    `own-actions` and `other-actions`.
     """
 
     folder: Path
@@ -59,12 +70,17 @@ class FolderSource:
     def other(self, sample: Sample) -> Path | None:
         return located(self.folder / OTHER_FOLDER, sample.key)
 
+    def acted(self, sample: Sample) -> tuple[Path, Path] | None:
+        own, other = (located(self.folder / name, sample.key) for name in (OWN_ACTIONS, OTHER_ACTIONS))
+        return None if own is None or other is None else (own, other)
+
     def extra(self, suite: Suite) -> list[SuiteProblem]:
         """The videos that no sample asks for, not one that cannot be used either."""
         keys = [*(sample.key for sample in suite.samples), *(problem.key for problem in suite.problems if problem.key)]
         wanted = {path.resolve() for key in keys if (path := located(self.folder, key))}
         there = [path for path in sorted(self.folder.rglob(f"*{SUFFIX}")) if path.is_file()]
-        found = [path for path in there if OTHER_FOLDER not in path.relative_to(self.folder).parts]
+        beside = {OTHER_FOLDER, OWN_ACTIONS, OTHER_ACTIONS}
+        found = [path for path in there if not beside & set(path.relative_to(self.folder).parts)]
         surplus = [path for path in found if path.resolve() not in wanted]
         return [SuiteProblem(str(path.relative_to(self.folder)), "belongs to no sample", False) for path in surplus]
 
@@ -73,8 +89,9 @@ class FolderSource:
 class ImaginedSource:
     """Videos that a model imagines, kept in `folder`. make: gives the model, once in each process.
 
-    instructions: what each sample is told, by key; others: an instruction of somebody else's, by key. A sample's seed
-    depends on its key alone, so that a part of a suite gives the same videos as the whole.
+    instructions: what each sample is told, by key; others: an instruction of somebody else's, by key; motions: what was
+    done there, and somewhere else. A sample's seed depends on its key alone, so that a part of a suite gives the same
+    videos as the whole.
     """
 
     name: str
@@ -84,6 +101,7 @@ class ImaginedSource:
     others: dict[str, str]
     num_frames: int
     seed: int
+    motions: Mapping[str, tuple[Motion, Motion]] = field(default_factory=dict)
 
     def video(self, sample: Sample) -> Path:
         return self._imagined(sample, self.instructions[sample.key], self.folder / f"{sample.key}{SUFFIX}")
@@ -93,13 +111,26 @@ class ImaginedSource:
             return None
         return self._imagined(sample, self.others[sample.key], self.folder / OTHER_FOLDER / f"{sample.key}{SUFFIX}")
 
-    def _imagined(self, sample: Sample, instruction: str, path: Path) -> Path:
+    def acted(self, sample: Sample) -> tuple[Path, Path] | None:
+        if sample.key not in self.motions:
+            return None
+        told = self.instructions[sample.key]
+        own, other = (
+            self._imagined(sample, told, self.folder / name / f"{sample.key}{SUFFIX}", motion)
+            for name, motion in zip((OWN_ACTIONS, OTHER_ACTIONS), self.motions[sample.key], strict=True)
+        )
+        return own, other
+
+    def _imagined(self, sample: Sample, instruction: str, path: Path, motion: Motion | None = None) -> Path:
         if path.is_file():
             return path
         model = _opened(self)
         seed = self.seed + zlib.crc32(sample.key.encode()) % 1_000_003
         first = read_picture(sample.first_frame)
-        (frames,) = model.imagine(Asked([first], [instruction], self.num_frames, seed))
+        asked = Asked([first], [instruction], self.num_frames, seed)
+        if motion is not None:
+            asked = replace(asked, actions=[motion.actions], seconds=[motion.seconds])
+        (frames,) = model.imagine(asked)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.mp4")
         write_video(part, Video(frames, _pace(sample, len(frames))))

@@ -20,9 +20,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from wow.bench.abilities import DIFFICULTIES, UNKNOWN, ability_of, leaf_of
 from wow.types import WowError
@@ -132,6 +134,15 @@ def open_suite(path: Path) -> Suite:
         what = f"its files changed since it was made (hash {digest[:12]}, was {str(card['digest'])[:12]})"
         problems.append(SuiteProblem("", what, left_out=False))
     return Suite(str(card.get("name", path.resolve().name)), path, tuple(samples), digest, tuple(problems))
+
+
+def some_of(suite: Suite, count: int) -> Suite:
+    """The suite with `count` of its samples, in their order: always the same ones, and more contain fewer.
+
+    It keeps its hash: what is scored on a part is the same as on the whole, and runs on both have these in common.
+    """
+    drawn = np.random.default_rng(0).permutation(len(suite.samples))[:count]
+    return replace(suite, samples=tuple(suite.samples[place] for place in sorted(drawn.tolist())))
 
 
 def suite_digest(samples: Sequence[Sample]) -> str:

@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wow.bench.cases import load_case
-from wow.bench.dimensions.contract import JUDGE, OTHER, SIMULATOR, Measurement, Metric, Tools
+from wow.bench.dimensions.contract import DYNAMICS, JUDGE, OTHER, SIMULATOR, Measurement, Metric, Tools
 from wow.bench.dimensions.registry import METRICS, measure
 from wow.bench.ledger import Ledger, claim
 from wow.bench.sources import VideoSource
 from wow.bench.suite import Sample, Suite, SuiteProblem, file_digest
 from wow.bench.toolbox import Toolbox
 from wow.types import WowError
+
+Found = TypeVar("Found")
 
 SCORES = "scores.jsonl"
 FORMAT = 1
@@ -194,8 +197,11 @@ def do_job(work: Work, job: Job) -> JobDone:
         due = due_metrics(job, digest, work)
         if not due:
             return JobDone(key)
-        other, broken = _other_of(work, job.sample) if any(OTHER in metric.needs for metric in due) else (None, {})
-        loaded = load_case(job.sample, video, other, broken)
+        wanted = {need for metric in due for need in metric.needs}
+        broken: dict[str, str] = {}
+        other = _unless_broken(OTHER, broken, partial(work.source.other, job.sample)) if OTHER in wanted else None
+        acted = _unless_broken(DYNAMICS, broken, partial(work.source.acted, job.sample)) if DYNAMICS in wanted else None
+        loaded = load_case(job.sample, video, other, broken, acted)
     except WowError as problem:
         return JobDone(key, problem=str(problem))
     needs = frozenset(need for metric in due for need in metric.needs)
@@ -210,12 +216,13 @@ def do_job(work: Work, job: Job) -> JobDone:
     return JobDone(key, tuple(records))
 
 
-def _other_of(work: Work, sample: Sample) -> tuple[Path | None, dict[str, str]]:
-    """The video for another instruction, and why there is none where making it went wrong."""
+def _unless_broken(need: str, broken: dict[str, str], find: Callable[[], Found | None]) -> Found | None:
+    """What `find` gives; None, and the reason in `broken`, where making it goes wrong."""
     try:
-        return work.source.other(sample), {}
+        return find()
     except WowError as problem:
-        return None, {OTHER: str(problem)}
+        broken[need] = str(problem)
+        return None
 
 
 def due_metrics(job: Job, digest: str, work: Work) -> list[Metric]:
@@ -231,11 +238,20 @@ def due_metrics(job: Job, digest: str, work: Work) -> list[Metric]:
         if found is None or (found.version, found.video) != (metric.version, digest):
             return False
         if found.need:
-            return found.need not in names and (found.need != OTHER or work.source.other(job.sample) is None)
+            return found.need not in names and not _is_given(found.need, work.source, job.sample)
         asked = JUDGE in metric.needs or SIMULATOR in metric.needs
         return found.tool == tool_of(metric, names) and not (asked and found.value is None)
 
     return [METRICS[name] for name in job.metrics if not is_known(METRICS[name])]
+
+
+def _is_given(need: str, source: VideoSource, sample: Sample) -> bool:
+    """Whether a video beside the one that is scored is there by now, or can be made."""
+    beside: Mapping[str, Callable[[Sample], object]] = {OTHER: source.other, DYNAMICS: source.acted}
+    try:
+        return need in beside and beside[need](sample) is not None
+    except WowError:
+        return False
 
 
 def tool_of(metric: Metric, names: Mapping[str, str]) -> str:

@@ -51,3 +51,6 @@ class TruthSource:
 
     def other(self, sample: Sample) -> None:
         """Nobody knows what another instruction would have led to."""
+
+    def acted(self, sample: Sample) -> None:
+        """Nor what other actions would have."""

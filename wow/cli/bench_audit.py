@@ -43,6 +43,12 @@ class BenchAudit(MakesFolder):
     """Whose inverse dynamics reads the videos that are executed: a model, "none", or "auto"."""
     judge: str | None = None
     """Who judges, as for wow bench run."""
+    trials: int = 1
+    """How often the judge is asked each question."""
+    i3d: Path | None = None
+    """Weights of I3D for FVD, as for wow bench run."""
+    dino: Path | None = None
+    """Folder of DINOv2's weights, as for wow bench run."""
 
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
@@ -109,7 +115,7 @@ class BenchAudit(MakesFolder):
         }
 
     def _toolbox(self) -> StandardToolbox:
-        return toolbox(self.executor, self.judge, 1, self.out / "judged")
+        return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino)
 
     def _suite(self) -> Suite:
         """The suite with those samples only that are used."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from wow.cli.bench_model import FIRST_FRAME, NEAREST, TRUTH, ModelMaker
-from wow.cli.bench_tools import toolbox
+from wow.cli.bench_tools import simulated_arm, toolbox
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
@@ -21,6 +21,7 @@ from wow.cli.sampling import Drawing
 from wow.types import WowError
 
 if TYPE_CHECKING:
+    from wow.bench.motions import Motion
     from wow.bench.sources import VideoSource
     from wow.bench.suite import Suite
     from wow.bench.suite_run import Engine, SuiteRun
@@ -93,6 +94,8 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     """Folder of videos made elsewhere: <sample>.mp4 or <sample>/video.mp4."""
     metrics: tuple[str, ...] = ()
     """Only these metrics; more can be added later."""
+    samples: int | None = None
+    """Only so many samples, the same ones for every run; more can be added later."""
     workers: int = 1
     """Processes that score at the same time."""
     engine: Literal["local", "ray"] = "local"
@@ -137,6 +140,8 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             raise WowError("--workers is 1 to 256 and --num-frames 2 to 1024")
         if (self.model == NEAREST) != (self.train_data is not None):
             raise WowError("--model nearest needs --train-data DATASET, and nothing else does")
+        if self.samples is not None and self.samples < 1:
+            raise WowError(f"--samples is at least 1, not {self.samples}")
         self._check_fault()
         if self.ray_address is not None and self.engine != "ray":
             raise WowError("--ray-address goes with --engine ray")
@@ -175,15 +180,16 @@ class BenchRun(Drawing, MakesFolder, Seeded):
 
     def run(self) -> Summary:
         from wow.bench.dimensions.registry import chosen_metrics
-        from wow.bench.suite import open_suite
+        from wow.bench.suite import open_suite, some_of
         from wow.bench.suite_run import run_suite
 
         suite = open_suite(self.suite)
         source = self._source(suite)
-        with Progress("score", total=len(suite.samples), unit="samples") as progress:
+        part = suite if self.samples is None else some_of(suite, self.samples)
+        with Progress("score", total=len(part.samples), unit="samples") as progress:
             try:
                 run = run_suite(
-                    suite=suite,
+                    suite=part,
                     source=source,
                     toolbox=self._toolbox(),
                     metrics=chosen_metrics(self.metrics),
@@ -267,7 +273,19 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             others=other_instructions(suite.samples),
             num_frames=self.num_frames,
             seed=self.seed,
+            motions=self._motions(suite),
         )
+
+    def _motions(self, suite: Suite) -> dict[str, tuple[Motion, Motion]]:
+        """What was done in the simulated samples, for a model that may be told it; what a search finds, or a baseline
+        repeats, comes of no actions."""
+        from wow.bench.motions import motion_pairs
+        from wow.bench.suite import SCENE
+
+        if self.refine or self.model in (FIRST_FRAME, NEAREST):
+            return {}
+        simulated = [sample for sample in suite.samples if SCENE in sample.meta.facts]
+        return motion_pairs(simulated, self.num_frames, simulated_arm()) if simulated else {}
 
     def _with_extra(self, run: SuiteRun, source: VideoSource, suite: Suite) -> SuiteRun:
         from wow.bench.sources import FolderSource

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wow.types import Actions, Video, WowError
+from wow.types import Actions, Embodiment, Video, WowError
 
 if TYPE_CHECKING:
     from wow.bench.dimensions.contract import Executor, Judge
@@ -68,6 +68,14 @@ class SceneExecutor:
             self.scenes.clear()
             self.scenes[card] = AlteredScene(card)
         return self.scenes[card]
+
+
+def simulated_arm() -> Embodiment:
+    """What the actions of an open suite's samples mean."""
+    from wow.sim.job import RecordingOptions
+    from wow.sim.record import sawyer_card
+
+    return sawyer_card(RecordingOptions())
 
 
 def in_another_order(actions: Actions, seed: int) -> Actions:

@@ -17,9 +17,10 @@ from wow.types import Float32, UInt8, Video, WowError
 Found = TypeVar("Found")
 
 TRUTH, MASKS, OTHER, PLAN = "truth video", "masks", "second instruction", "plan"
+DYNAMICS = "forward dynamics"
 LPIPS, I3D, DINO, ALEXNET = "LPIPS weights", "I3D weights", "DINO weights", "AlexNet weights"
 JUDGE, SIMULATOR = "judge", "simulator"
-OF_THE_SAMPLE = (TRUTH, MASKS, OTHER, PLAN)
+OF_THE_SAMPLE = (TRUTH, MASKS, OTHER, DYNAMICS, PLAN)
 """Needs that a sample fills or lacks; the others are tools."""
 VIDEO, REFERENCE = "video", "truth"
 
@@ -115,8 +116,8 @@ class Case:
 
     video, truth: uint8 [T, H, W, 3] of one shape. regions: uint8 [H, W], indices into `REGIONS`, of the first frame.
     exact: the same for every frame of the truth, [T, H, W], where the suite knows it. other: the video imagined from
-    the same first frame for another sample's instruction (or actions), [T, H, W, 3]. broken: what is there but cannot
-    be read, by need, with what is wrong with it.
+    the same first frame for another sample's instruction, [T, H, W, 3]; acted: those imagined from the sample's own
+    actions and from another's. broken: what is there but cannot be read, by need, with what is wrong with it.
     """
 
     sample: Sample
@@ -126,6 +127,7 @@ class Case:
     regions: UInt8 | None = None
     exact: UInt8 | None = None
     other: UInt8 | None = None
+    acted: tuple[UInt8, UInt8] | None = None
     broken: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, Any] = field(default_factory=dict)
 

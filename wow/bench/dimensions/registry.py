@@ -26,6 +26,7 @@ from wow.bench.dimensions import (
 from wow.bench.dimensions.contract import (
     ALEXNET,
     DINO,
+    DYNAMICS,
     I3D,
     JUDGE,
     LPIPS,
@@ -62,6 +63,9 @@ def measure(metric: Metric, case: Case, tools: Tools, lacks: Mapping[str, str] |
     """
     for need in metric.needs:
         if not _has(need, case, tools):
+            if need == DYNAMICS and need in case.broken:
+                # That a model cannot be told actions is no gap that another call could fill.
+                return Measurement(None, why=case.broken[need])
             return Measurement(None, why=case.broken.get(need) or (lacks or {}).get(need, _WHY[need]), need=need)
     try:
         found = metric.measure(case, tools)
@@ -79,6 +83,7 @@ _WHY = {
     TRUTH: "the sample has no truth video",
     MASKS: "the sample has no masks or key points",
     OTHER: "no video of the same picture for another instruction was given",
+    DYNAMICS: "no videos of the same picture for two motions were given",
     PLAN: "the sample has no plan of key steps",
     LPIPS: "no weights of LPIPS are here",
     I3D: "no weights of I3D are here",
@@ -94,6 +99,7 @@ def _has(need: str, case: Case, tools: Tools) -> bool:
         TRUTH: case.truth,
         MASKS: case.regions,
         OTHER: case.other,
+        DYNAMICS: case.acted,
         PLAN: case.sample.meta.plan or None,
         LPIPS: tools.perceptual,
         I3D: tools.i3d,

@@ -1,6 +1,7 @@
 """Action sensitivity: does the video change when the instruction, or the action, does?
 
-The same first frame and noise, another sample's instruction: a model that does not listen shows the same twice.
+The same first frame and noise, another sample's instruction, or by forward dynamics another sample's actions in place
+of its own: a model that does not listen shows the same twice.
 """
 
 from __future__ import annotations
@@ -29,8 +30,20 @@ def measure(case: c.Case, _: c.Tools) -> float:
     return sensitivity(case.video, case.other)
 
 
+def dynamics(case: c.Case, _: c.Tools) -> float:
+    """The same for actions."""
+    assert case.acted is not None
+    return sensitivity(*case.acted)
+
+
 def _rms(difference: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
     return float(np.sqrt(np.square(difference).mean()))
 
 
-METRICS = (c.Metric("action_sensitivity", "action sensitivity", 1, "beyond", (c.OTHER,), measure, True, 0.0, 1.0),)
+METRICS = (
+    c.Metric("action_sensitivity", "action sensitivity", 1, "beyond", (c.OTHER,), measure, True, 0.0, 1.0),
+    c.Metric(
+        "action_sensitivity_dynamics", "action sensitivity, by actions", 1, "beyond", (c.DYNAMICS,), dynamics, True,
+        0.0, 1.0,
+    ),
+)  # fmt: skip
