@@ -14,6 +14,7 @@ import torch
 from wow import assembly, weights
 from wow.act.inverse import InverseDynamics
 from wow.cli.main import main
+from wow.cli.train import TrainIdm, sources_of
 from wow.data import DatasetWriter
 from wow.models.codec import Codec
 from wow.models.idm import InverseDynamicsModel
@@ -151,6 +152,26 @@ def test_the_expected_error_is_least_at_the_true_scale() -> None:
         for s in scales.tolist()
     ]
     assert 0.15 < float(scales[int(np.argmin(costs))]) < 0.4
+
+
+def test_the_released_baseline_is_trained_on_squared_errors() -> None:
+    """An error twice as large costs four times as much, and under smooth L1 about twice as much."""
+    assert IDM_RECIPES["released"]().loss == "squared" and IDM_RECIPES["mini"]().loss == "smooth_l1"
+    one, ones = torch.full((1, 4, 3), 8.0), torch.ones(1, 4, 3)
+    costs = {
+        loss: [float(expected_error(k * one, ones, 0 * one, torch.ones(3), 0.0, loss)) for k in (1, 2)]
+        for loss in ("squared", "smooth_l1")
+    }
+    assert costs["squared"] == pytest.approx([64.0, 256.0]) and costs["smooth_l1"] == pytest.approx([7.5, 15.5])
+
+
+def test_a_run_says_what_it_was_made_from() -> None:
+    words = ["--data", "a", "b", "--imagined", "dreams", "--codec", "coder", "--from", "wow-mini", "other"]
+    command = TrainIdm.parse([*words, "--out", "run", "--recipe", "smoke"], "train idm")
+    told = {"recipe": "smoke", "data": ["a", "b"], "imagined": ["dreams"], "codec": "coder"}
+    assert sources_of(command) == {**told, "start_from": ["wow-mini", "other"]}
+    alone = TrainIdm.parse(["--data", "a", "--out", "run", "--camera", "front"], "train idm")
+    assert sources_of(alone) == {"recipe": "mini", "data": ["a"], "camera": "front"}
 
 
 def test_unknown_truths_and_still_dimensions_cost_nothing() -> None:

@@ -330,7 +330,7 @@ def train_part(
 
     world = join()
     if world.leads:
-        write_run(command.out, part, {**about, "trained": {**_sources(command), "train": asdict(config)}})
+        write_run(command.out, part, {**about, "trained": {**sources_of(command), "train": asdict(config)}})
     with Progress("train", total=config.steps, unit="steps", start=_latest_step(command.out)) as progress:
         outcome = train(
             objective,
@@ -346,7 +346,7 @@ def train_part(
     return {"out": command.out, **asdict(outcome)}
 
 
-def _sources(command: Train) -> dict[str, Any]:
+def sources_of(command: Train) -> dict[str, Any]:
     """What a run was made from, as JSON values: recipe, data, and whatever else the command was given to learn from."""
     told: dict[str, Any] = {"recipe": command.recipe, "data": [str(folder) for folder in command.data]}
     for name in ("imagined", "codec", "start_from", "camera"):
