@@ -108,7 +108,8 @@ def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     near = max(round(NEAR * mask.shape[2]), 1)
     for axis in (1, 2):
         padded = np.pad(mask, [(near, near) if place == axis else (0, 0) for place in range(3)])
-        mask = np.lib.stride_tricks.sliding_window_view(padded, 2 * near + 1, axis=axis).any(axis=-1)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * near + 1, axis=axis)
+        mask = np.asarray(windows.any(axis=-1))
     return mask
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -75,7 +75,8 @@ class Replay(MakesFolder, Seeded):
         if self.seconds is not None:
             actions = replace(actions, seconds=self.seconds)
             check_limits(self.actions, actions)
-        film, arm = Film(), stage.arm
+        film = Film()
+        arm: Any = stage.arm  # a film asks no more of it than to look
         # A film has 20 pictures a second: every control step of robosuite's 20, every fourth of Meta-World's 80.
         every = FRAME_EVERY if self.sim == "robosuite" else 1
         film.look(arm, 0)
