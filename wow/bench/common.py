@@ -66,7 +66,8 @@ def _masked(boards: Sequence[Scoreboard]) -> list[Scoreboard]:
 def _known(name: str, boards: Sequence[Scoreboard]) -> NDArray[np.bool_]:
     """Of which samples every run that has the metric at all has it."""
     columns = [~np.isnan(_column(board, name)).any(axis=1) for board in boards if name in board.metrics]
-    return np.logical_and.reduce([column for column in columns if column.any()] or [np.zeros(len(boards[0]), bool)])
+    measured = [column for column in columns if column.any()] or [np.zeros(len(boards[0]), bool)]
+    return np.asarray(np.logical_and.reduce(measured), bool)
 
 
 def _column(board: Scoreboard, name: str) -> NDArray[np.float64]:

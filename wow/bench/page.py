@@ -13,6 +13,9 @@ from wow.bench.executability import HEAD, NOTE, has_any
 from wow.bench.gaps import HEAD as HEAD_OF_GAPS
 from wow.bench.gaps import gaps
 from wow.bench.leaderboard import Leaderboard, estimate_of
+from wow.bench.pace import HEAD as PACE
+from wow.bench.pace import NOTE as PACE_NOTE
+from wow.bench.pace import rows_of
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
 from wow.bench.sheet import document, number, table
@@ -43,6 +46,7 @@ def page(board: Leaderboard, show: int) -> str:
         "<h2>What has no value, and why</h2>",
         _missing(board),
         *_agreements(board),
+        *_pace(board),
         *(_films(run, show) for run in board.runs),
         "<h2>Samples and problems</h2>",
         *(_problems(run.content) for run in board.runs),
@@ -170,6 +174,15 @@ def _agreements(board: Leaderboard) -> list[str]:
         "where nothing varies."
     )
     return ["<h2>Whether the judge agrees with itself</h2>", table(head, rows), f'<p class="small">{note}</p>']
+
+
+def _pace(board: Leaderboard) -> list[str]:
+    """How long a sample takes; nothing for runs that do not say so."""
+    runs = zip(board.labels, board.runs, strict=True)
+    rows = [list(map(escape, row)) for label, run in runs for row in rows_of(label, run.content.get("pace"))]
+    if not rows:
+        return []
+    return ["<h2>How long it takes</h2>", table(PACE, rows), f'<p class="small">{escape(PACE_NOTE)}</p>']
 
 
 def _films(run: Results, show: int) -> str:

@@ -107,12 +107,12 @@ def relative_scores(
     kept = [one for one in _each(drawn, shared) if not any(np.isnan(column).any() for column in one.values())]
     tables = [scores for one in kept if (scores := relative(one)) is not None]
     spread = []
-    for place, scores in enumerate(found):
-        columns = {group: np.array([table[place].groups[group] for table in tables]) for group in scores.groups}
+    for place, own in enumerate(found):
+        columns = {group: np.array([table[place].groups[group] for table in tables]) for group in own.groups}
         columns[OVERALL] = np.array([table[place].overall for table in tables])
-        points = {**scores.groups, OVERALL: scores.overall}
+        points = {**own.groups, OVERALL: own.overall}
         told = {name: interval(points[name], column, count) for name, column in columns.items()}
-        spread.append(V1Scores(scores.groups, scores.overall, scores.weights, told))
+        spread.append(V1Scores(own.groups, own.overall, own.weights, told))
     return tuple(spread)
 
 

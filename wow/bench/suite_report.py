@@ -12,6 +12,9 @@ from wow.bench.executability import HEAD, NOTE, has_any
 from wow.bench.gaps import HEAD as HEAD_OF_GAPS
 from wow.bench.gaps import gaps
 from wow.bench.leaderboard import Leaderboard, estimate_of
+from wow.bench.pace import HEAD as PACE
+from wow.bench.pace import NOTE as PACE_NOTE
+from wow.bench.pace import rows_of
 from wow.bench.page import write_page
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
@@ -54,6 +57,7 @@ def markdown(board: Leaderboard) -> str:
         "## What has no value, and why",
         _missing(board),
         *_agreements(board),
+        *_pace(board),
         "## Anchors and maps",
         _anchors(board),
     ]
@@ -134,6 +138,13 @@ def _agreements(board: Leaderboard) -> list[str]:
                 gap, same = f"{found['difference']:.2f}", f"{found['same']:.0%}"
                 rows.append([run.name, one["title"], gap, same, icc, str(found["samples"])])
     return ["## Whether the judge agrees with itself", grid(rows)] if len(rows) > 1 else []
+
+
+def _pace(board: Leaderboard) -> list[str]:
+    """How long a sample takes; nothing for runs that do not say so."""
+    runs = zip(board.labels, board.runs, strict=True)
+    rows = [row for label, run in runs for row in rows_of(label, run.content.get("pace"))]
+    return ["## How long it takes", grid([PACE, *rows]), PACE_NOTE] if rows else []
 
 
 def _anchors(board: Leaderboard) -> str:

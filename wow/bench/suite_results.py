@@ -13,6 +13,7 @@ from wow.bench.dimensions.contract import JUDGE, Metric
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate
 from wow.bench.ledger import Ledger
+from wow.bench.pace import pace_json
 from wow.bench.provenance import Provenance
 from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard, estimate, scaled_v2, scoreboard_of
 from wow.bench.scores_v2 import SCALES
@@ -71,6 +72,7 @@ def write_results(run: SuiteRun, provenance: Provenance) -> dict[str, Any]:
         "problems": [asdict(problem) for problem in run.problems],
         "made_alike": {key: list(what) for key, what in run.changed.items()},
         "seconds_per_sample": _seconds(run.records),
+        "pace": pace_json(run.records),
     }
     write_json(run.out / RESULTS, content)
     return content

@@ -34,6 +34,7 @@ class ScoreRecord:
 
     value is None where there is none: `why` says why, `need` what is lacking. See `Measurement` for the parts.
     alike: what was done to make the video like its truth; broken: what belongs to the sample and could not be read.
+    imagining, decoding: seconds that went before the metrics, in the first record of a job.
     """
 
     key: str
@@ -48,6 +49,8 @@ class ScoreRecord:
     seconds: float = 0.0
     alike: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+    imagining: float = 0.0
+    decoding: float = 0.0
 
 
 def record_from_json(**stored: Any) -> ScoreRecord:
@@ -190,7 +193,7 @@ class LocalProcesses:
 
 def do_job(work: Work, job: Job) -> JobDone:
     """Scores one sample by the metrics that it lacks; imagines its video first where that is how it comes about."""
-    key = job.sample.key
+    key, started = job.sample.key, time.perf_counter()
     try:
         video = work.source.video(job.sample)
         digest = file_digest(video)
@@ -201,7 +204,9 @@ def do_job(work: Work, job: Job) -> JobDone:
         broken: dict[str, str] = {}
         other = _unless_broken(OTHER, broken, partial(work.source.other, job.sample)) if OTHER in wanted else None
         acted = _unless_broken(DYNAMICS, broken, partial(work.source.acted, job.sample)) if DYNAMICS in wanted else None
+        imagined = time.perf_counter()
         loaded = load_case(job.sample, video, other, broken, acted)
+        decoded = time.perf_counter()
     except WowError as problem:
         return JobDone(key, problem=str(problem))
     needs = frozenset(need for metric in due for need in metric.needs)
@@ -213,7 +218,8 @@ def do_job(work: Work, job: Job) -> JobDone:
         seconds = time.perf_counter() - started
         record = _record(key, metric, tool_of(metric, names), digest, found, seconds)
         records.append(replace(record, alike=loaded.changed, broken=tuple(loaded.case.broken.values())))
-    return JobDone(key, tuple(records))
+    before = {"imagining": round(imagined - started, 4), "decoding": round(decoded - imagined, 4)}
+    return JobDone(key, (replace(records[0], **before), *records[1:]))
 
 
 def _unless_broken(need: str, broken: dict[str, str], find: Callable[[], Found | None]) -> Found | None:

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from wow.bench.dimensions import contract as c
+from wow.bench.memory import Memory
 from wow.types import Float32, UInt8, WowError
 
 GRID = 8
@@ -40,7 +41,7 @@ class StandardToolbox:
     """What can be had without a network. i3d, dino: where their weights are, if not in the usual places.
 
     judge, executor: make them where a process needs them; their names say what they are, and where there is none, why.
-    trials: how often a judge is asked the same question.
+    trials: how often a judge is asked the same question. memory: where what is known of true videos is kept.
     """
 
     i3d: Path | None = None
@@ -50,6 +51,7 @@ class StandardToolbox:
     executor: Callable[[], c.Executor] | None = None
     executor_name: str = ""
     trials: int = 1
+    memory: Path | None = None
     no_judge: str = "no judge was named: --judge"
     no_executor: str = "no simulator was named to execute in"
 
@@ -74,6 +76,7 @@ class StandardToolbox:
             judge=None if self.judge is None or c.JUDGE not in here else self.judge(),
             executor=None if self.executor is None or c.SIMULATOR not in here else self.executor(),
             trials=self.trials,
+            memory=None if self.memory is None else Memory(self.memory),
         )
 
     def _found(self) -> dict[str, tuple[str, str]]:

@@ -115,7 +115,7 @@ class BenchAudit(MakesFolder):
         }
 
     def _toolbox(self) -> StandardToolbox:
-        return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino)
+        return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino, self.suite)
 
     def _suite(self) -> Suite:
         """The suite with those samples only that are used."""

@@ -242,7 +242,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         return in_this_process if self.workers == 1 else LocalProcesses(self.workers, end_with_parent)
 
     def _toolbox(self) -> StandardToolbox:
-        return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino)
+        return toolbox(self.executor, self.judge, self.trials, self.out / "judged", self.i3d, self.dino, self.suite)
 
     def _settings(self) -> dict[str, object]:
         if self.videos is not None or self.model == TRUTH:

@@ -143,17 +143,25 @@ class JudgeMaker:
 
 
 def toolbox(
-    executor: str, judge: str | None, trials: int, cache: Path, i3d: Path | None = None, dino: Path | None = None
+    executor: str,
+    judge: str | None,
+    trials: int,
+    cache: Path,
+    i3d: Path | None = None,
+    dino: Path | None = None,
+    suite: Path | None = None,
 ) -> StandardToolbox:
     """What can be had. executor: "auto" for wow-mini where it can execute, "none", or a model whose reader is taken.
+    suite: beside which what is known of its true videos is kept.
 
     Raises WowError for a judge, or a named executor, that is not there.
     """
+    from wow.bench.memory import FOLDER
     from wow.bench.toolbox import StandardToolbox
 
     if not 1 <= trials <= 100:
         raise WowError(f"--trials is 1 to 100, not {trials}")
-    box = StandardToolbox(i3d=i3d, dino=dino, trials=trials)
+    box = StandardToolbox(i3d=i3d, dino=dino, trials=trials, memory=None if suite is None else suite / FOLDER)
     if executor == NONE:
         box = replace(box, no_executor="it was left out: --executor none")
     else:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.bench.memory import Memory
 from wow.bench.metrics import Perceptual
 from wow.bench.suite import REGIONS, Sample
 from wow.bench.tracking import Path, camera_path, centre_path, follow
@@ -108,6 +109,11 @@ class Tools:
     judge: Judge | None = None
     executor: Executor | None = None
     trials: int = 1
+    memory: Memory | None = None
+
+    def of_the_truth(self, what: str, frames: UInt8, find: Callable[[], Sequence[float]]) -> list[float]:
+        """Numbers that depend on true frames alone, and on what is said: found out once for all runs on a suite."""
+        return list(find()) if self.memory is None else self.memory.recall(what, frames, find)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,10 @@ would be better off for showing nothing. A truth that cannot be read is a gap: i
 
 from __future__ import annotations
 
+import json
+
 from wow.bench.dimensions import contract as c
+from wow.bench.suite import SCENE
 from wow.types import Video
 
 
@@ -20,8 +23,11 @@ def measure(case: c.Case, tools: c.Tools) -> float:
 
 def ceiling(case: c.Case, tools: c.Tools) -> float:
     """The same for what really happened."""
-    assert tools.executor is not None
-    return float(tools.executor(Video(case.frames(c.REFERENCE), case.fps), case.sample))
+    executor, truth = tools.executor, Video(case.frames(c.REFERENCE), case.fps)
+    assert executor is not None
+    scene = json.dumps(case.sample.meta.facts.get(SCENE), sort_keys=True)
+    what = f"executed by {executor.name} in {scene}"
+    return tools.of_the_truth(what, truth.frames, lambda: [float(executor(truth, case.sample))])[0]
 
 
 def floor(case: c.Case, tools: c.Tools) -> float:

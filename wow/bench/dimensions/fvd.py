@@ -10,15 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.bench.dimensions import contract as c
+from wow.types import Float32
 
 Array = NDArray[np.float64]
 
 
 def measure(case: c.Case, tools: c.Tools) -> c.Measurement:
     """The logits of the video, then those of the truth; the distance is one of many of them."""
-    assert tools.i3d is not None
-    found = [tools.i3d(case.frames(which)) for which in (c.VIDEO, c.REFERENCE)]
-    return c.Measurement(None, parts=tuple(float(f"{value:.7g}") for value in np.concatenate(found)))
+    network, truth = tools.i3d, case.frames(c.REFERENCE)
+    assert network is not None
+    own = _rounded(network(case.frames(c.VIDEO)))
+    return c.Measurement(None, parts=(*own, *tools.of_the_truth(network.name, truth, lambda: _rounded(network(truth)))))
+
+
+def _rounded(logits: Float32) -> list[float]:
+    return [float(f"{value:.7g}") for value in logits]
 
 
 def pooled(parts: Array) -> float:
