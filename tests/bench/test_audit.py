@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench.suites import crossing, make_suite
 from wow.bench.audit import Sight
-from wow.bench.correlation import correlate, ranks
+from wow.bench.correlation import _pearsons, _spearmans, correlate, pearson, ranks, spearman
 from wow.bench.dimensions.contract import NotMeasurable
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate
@@ -89,6 +89,12 @@ def test_correlations_by_hand_and_their_intervals() -> None:
     assert noise is not None and noise.pearson.low is not None and noise.pearson.low < 0 < (noise.pearson.high or 0)
 
 
+def test_many_draws_at_once_are_correlated_as_one_by_one() -> None:
+    drawn = np.random.default_rng(0).integers(0, 4, size=(200, 5, 2)).astype(float)
+    for together, alone in ((_pearsons, pearson), (_spearmans, spearman)):
+        assert together(drawn) == pytest.approx(np.array([alone(one) for one in drawn]), nan_ok=True, abs=1e-12)
+
+
 def test_the_command_goes_on_and_finds_what_each_metric_sees(tmp_path: Path) -> None:
     suite = make_suite(tmp_path / "suite", count=3)
     words = ["bench", "audit", "--suite", str(suite), "--out", str(tmp_path / "out"), "--executor", "none"]
@@ -117,6 +123,7 @@ def test_the_command_goes_on_and_finds_what_each_metric_sees(tmp_path: Path) -> 
         (["--strengths", "2"], "--strengths"),
         (["--metrics", "beauty"], "no metric"),
         (["--samples", "1"], "--samples is at least 2"),
+        (["--trials", "0"], "--trials is 1 to 100"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.bench.suites import make_suite, scored_runs
 from wow.bench.study import CHOICE, RATING, SCALES, Study, read_study
-from wow.bench.study_score import read_answers, score_study
+from wow.bench.study_score import DECEIVED, SUM, markdown, read_answers, score_study
 from wow.cli.main import main
 from wow.types import WowError
 
@@ -85,6 +85,33 @@ def test_answers_become_numbers(study: Path, tmp_path: Path, capsys: pytest.Capt
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["deceive_ratio"]["slow"] == 0.5 and told["raters"] == 2
     assert "| slow | 0.50" in (tmp_path / "scored" / "study.md").read_text()
+
+
+def test_what_only_a_whole_run_has_is_correlated_too_and_with_the_deceive_ratio(study: Path, tmp_path: Path) -> None:
+    key = read_study(study)
+    assert key.suite.keys() == {"still", "slower", "slow"}
+    order = [key.suite[run]["overall v2"] for run in ("still", "slower", "slow")]
+    assert order == sorted(order) and all("overall v1" in told for told in key.suite.values())
+    fvd = {"still": 900.0, "slower": 500.0, "slow": 100.0}
+    told = json.loads((study / "key.json").read_text())
+    told["suite"] = {run: {**one, "fvd": fvd[run]} for run, one in told["suite"].items()}
+    (tmp_path / "key.json").write_text(json.dumps(told))
+    key = read_study(tmp_path)
+    answers = []
+    for rater, fooled in (("ann", ("slow", "slower")), ("bob", ("slow",))):
+        file = tmp_path / f"{rater}.json"
+        file.write_text(json.dumps(given(key, rater, {"still": 1, "slower": 3, "slow": 5}, fooled)))
+        answers.append(read_answers(file, key))
+    scores = score_study(key, answers)
+    assert [scores.deceived[run].value for run in ("still", "slower", "slow")] == [0.0, 0.5, 1.0]
+    for scale in (SUM, DECEIVED):
+        for name in ("fvd", "overall v1", "overall v2", "psnr"):
+            assert scores.runs[scale][name].spearman.value == pytest.approx(1.0), (scale, name)
+    text = markdown(scores)
+    assert "| overall v2 |" in text and "| FVD |" in text and "Deceive ratio: Spearman" in text
+    del told["suite"]
+    (tmp_path / "key.json").write_text(json.dumps(told))
+    assert "overall v2" not in score_study(read_study(tmp_path), answers).runs[SUM], "a key of before has none"
 
 
 def test_answers_that_are_none_are_one_line(study: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def correlate(one: Sequence[float], other: Sequence[float], seed: int = 0) -> Co
     if len(pairs) < FEWEST or (np.ptp(pairs, axis=0) <= _FLAT).any():
         return None
     drawn = pairs[np.random.default_rng(seed).integers(len(pairs), size=(RESAMPLES, len(pairs)))]
-    return Correlation(_estimate(pairs, drawn, pearson), _estimate(pairs, drawn, spearman))
+    return Correlation(_estimate(pairs, _pearsons(drawn), pearson), _estimate(pairs, _spearmans(drawn), spearman))
 
 
 def pearson(pairs: Array) -> float:
@@ -54,8 +54,21 @@ def ranks(values: Array) -> Array:
     return np.asarray((low + high + 1) / 2.0, np.float64)
 
 
-def _estimate(pairs: Array, drawn: Array, statistic: Callable[[Array], float]) -> Estimate:
-    found = np.array([statistic(one) for one in drawn])
+def _pearsons(drawn: Array) -> Array:
+    """`pearson` of each draw of pairs [B, N, 2]."""
+    centred = drawn - drawn.mean(axis=1, keepdims=True)
+    norms = np.sqrt(np.square(centred).sum(axis=1))
+    product = (centred[..., 0] * centred[..., 1]).sum(axis=1)
+    varies = (norms > _FLAT).all(axis=1)
+    return np.where(varies, np.clip(product / np.where(varies, norms.prod(axis=1), 1.0), -1.0, 1.0), np.nan)
+
+
+def _spearmans(drawn: Array) -> Array:
+    """`spearman` of each draw of pairs [B, N, 2]."""
+    return _pearsons(np.stack([[ranks(row) for row in drawn[..., side]] for side in (0, 1)], axis=-1))
+
+
+def _estimate(pairs: Array, found: Array, statistic: Callable[[Array], float]) -> Estimate:
     found = found[~np.isnan(found)]
     low, high = np.quantile(found, [0.025, 0.975]) if len(found) else (None, None)
     ends = (None if low is None else float(low), None if high is None else float(high))

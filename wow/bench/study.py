@@ -9,19 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from wow.bench.align import spread
 from wow.bench.cases import read_film
+from wow.bench.dimensions.registry import METRICS
+from wow.bench.leaderboard import leaderboard
 from wow.bench.showcase import alone_url
 from wow.bench.sources import located
+from wow.bench.spread import value_of
 from wow.bench.study_page import study_page
 from wow.bench.suite import Sample, open_suite
 from wow.bench.suite_results import Results
 from wow.bench.text import write_json, write_text
+from wow.bench.validity import OVERALL_V1, OVERALL_V2
 from wow.types import WowError
 
 SCALES: Mapping[str, tuple[str, str]] = {
@@ -53,10 +57,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked. name: a hash of it, which every answer carries."""
+    """What is asked. name: a hash of it, which every answer carries.
+
+    suite: for each run the numbers that no single video has, over the whole suite: FVD and both overall scores.
+    """
 
     name: str
     items: tuple[Item, ...]
+    suite: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def write_study(out: Path, runs: Sequence[Results], samples: int, seed: int) -> Study:
@@ -90,9 +98,24 @@ def write_study(out: Path, runs: Sequence[Results], samples: int, seed: int) -> 
         for item in order
     ]
     write_text(out / PAGE, study_page(name, shown, SCALES))
-    content = {"format": FORMAT, "study": name, "suite_hash": suite.digest, "items": [asdict(item) for item in items]}
-    write_json(out / KEY, content)
-    return Study(name, tuple(items))
+    over_suite = suite_scores(runs)
+    content = {"format": FORMAT, "study": name, "suite_hash": suite.digest, "suite": over_suite}
+    write_json(out / KEY, {**content, "items": [asdict(item) for item in items]})
+    return Study(name, tuple(items), over_suite)
+
+
+def suite_scores(runs: Sequence[Results]) -> dict[str, dict[str, float]]:
+    """By run, FVD and both overall scores, over the samples that all runs have; without those that some run lacks."""
+    pooled = [name for name, metric in METRICS.items() if metric.pool is not None]
+    board = leaderboard(runs)
+    found: dict[str, dict[str, float]] = {}
+    for place, run in enumerate(board.runs):
+        told = {name: value_of(run, name) for name in pooled}
+        told[OVERALL_V1] = None if board.v1 is None else board.v1[place].overall
+        told[OVERALL_V2] = board.v2[place].scores.overall
+        found[run.name] = {name: value for name, value in told.items() if value is not None}
+    shared = set.intersection(*(set(told) for told in found.values()))
+    return {run.name: {n: v for n, v in found[run.name].items() if n in shared} for run in runs}
 
 
 def read_study(path: Path) -> Study:
@@ -102,7 +125,8 @@ def read_study(path: Path) -> Study:
         told = json.loads(file.read_text())
         if told["format"] != FORMAT:
             raise WowError(f"{file} has format {told['format']}, {FORMAT} is read")
-        return Study(str(told["study"]), tuple(Item(**item) for item in told["items"]))
+        suite = {str(run): {str(n): float(v) for n, v in one.items()} for run, one in told.get("suite", {}).items()}
+        return Study(str(told["study"]), tuple(Item(**item) for item in told["items"]), suite)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise WowError(f"{file} is no key of a study ({problem}): make one with wow bench study RUN") from None
 

@@ -16,10 +16,13 @@ from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate, mean, share
 from wow.bench.study import CHOICE, FORMAT, RATING, SCALES, Item, Study
 from wow.bench.text import grid
+from wow.bench.validity import OVERALL, title_of
 from wow.types import WowError
 
 SUM = "sum"
 """The four scales added up, 4 to 20."""
+DECEIVED = "deceived"
+"""The share of a run's videos that were taken for real: what runs are correlated with beside the scales."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ class Answers:
 @dataclass(frozen=True)
 class StudyScores:
     """deceived: by run, the share of its videos that were taken for real; caught: of real ones. means: by run and
-    scale. videos: correlations over single videos, by scale and metric; runs: the same over runs. agreements: between
-    people, by scale; None where no video was rated twice."""
+    scale. videos: correlations over single videos, by scale and metric; runs: the same over runs, of FVD and both
+    overall scores too, and with the deceive ratio. agreements: between people, by scale; None where no video was rated
+    twice."""
 
     raters: int
     deceived: Mapping[str, Estimate]
@@ -98,7 +102,7 @@ def score_study(study: Study, answers: Sequence[Answers]) -> StudyScores:
         caught=share(len(real) - sum(real), len(real)) if real else None,
         means=means,
         videos={scale: _over_videos(kept, scale) for scale in (*SCALES, SUM)},
-        runs={scale: _over_runs(kept, means, scale) for scale in (*SCALES, SUM)},
+        runs=_over_runs(study, kept, means, deceived),
         agreements={scale: agreement([[one[scale] for one in found] for _, found in kept]) for scale in (*SCALES, SUM)},
     )
 
@@ -134,20 +138,48 @@ def _over_videos(kept: Sequence[tuple[Item, list[dict[str, float]]]], scale: str
 
 
 def _over_runs(
-    kept: Sequence[tuple[Item, list[dict[str, float]]]], means: Mapping[str, Mapping[str, Estimate]], scale: str
-) -> dict[str, Correlation]:
-    """The same over runs: means of ratings against means of the metric over the videos that were rated."""
+    study: Study,
+    kept: Sequence[tuple[Item, list[dict[str, float]]]],
+    means: Mapping[str, Mapping[str, Estimate]],
+    deceived: Mapping[str, Estimate],
+) -> dict[str, dict[str, Correlation]]:
+    """By scale, and for the deceive ratio, the correlation of runs with each metric.
+
+    A metric counts with its mean over the videos that were shown; what single videos do not have, over the suite.
+    """
+    rated = _values(study, [item for item, _ in kept])
+    guessed = _values(study, [item for item in study.items if item.task == CHOICE and not item.is_real])
+    found = {
+        scale: _correlated(rated, {run: told[scale].value for run, told in means.items()}) for scale in (*SCALES, SUM)
+    }
+    return {**found, DECEIVED: _correlated(guessed, {run: one.value for run, one in deceived.items()})}
+
+
+def _values(study: Study, shown: Sequence[Item]) -> dict[str, dict[str, float]]:
+    """By run and metric, turned so that more is better."""
+    found: dict[str, dict[str, float]] = {}
+    for run in dict.fromkeys(item.run for item in shown):
+        items = [item.values for item in shown if item.run == run]
+        columns = {name: [values[name] for values in items if name in values] for name in METRICS}
+        means = {name: float(np.mean(column)) for name, column in columns.items() if column}
+        told = {**means, **study.suite.get(run, {})}
+        found[run] = {name: _sign(name) * value for name, value in told.items()}
+    return found
+
+
+def _correlated(values: Mapping[str, Mapping[str, float]], people: Mapping[str, float]) -> dict[str, Correlation]:
     found: dict[str, Correlation] = {}
-    for name, metric in METRICS.items():
-        sign = 1.0 if metric.higher_is_better else -1.0
-        values = {
-            run: [item.values[name] for item, _ in kept if item.run == run and name in item.values] for run in means
-        }
-        known = [run for run, column in values.items() if column]
-        one = correlate([sign * float(np.mean(values[r])) for r in known], [means[r][scale].value for r in known])
+    for name in dict.fromkeys(name for told in values.values() for name in told):
+        known = [run for run in people if name in values.get(run, {})]
+        one = correlate([values[run][name] for run in known], [people[run] for run in known])
         if one is not None:
             found[name] = one
     return found
+
+
+def _sign(name: str) -> float:
+    """-1 where less is better; of an overall score more is."""
+    return -1.0 if name in METRICS and not METRICS[name].higher_is_better else 1.0
 
 
 def _average(ratings: Sequence[Mapping[str, float]], scale: str) -> float:
@@ -175,20 +207,21 @@ def markdown(scores: StudyScores) -> str:
             icc = "N/A" if found.icc is None else f"{found.icc:.2f}"
             agreed.append([titles[scale], f"{found.difference:.2f}", icc, str(found.samples)])
     lines += ["## Do people agree?", grid(agreed) if len(agreed) > 1 else "No video was rated by two people."]
-    for over, table in (("single videos", scores.videos), ("runs", scores.runs)):
-        lines += [f"## Correlation of metrics with people, over {over} (more is better)", _table(table, titles)]
+    with_ratio = {**titles, DECEIVED: "Deceive ratio"}
+    for over, table, columns in (("single videos", scores.videos, titles), ("runs", scores.runs, with_ratio)):
+        lines += [f"## Correlation of metrics with people, over {over} (more is better)", _table(table, columns)]
     return "\n\n".join(lines) + "\n"
 
 
 def _table(table: Mapping[str, Mapping[str, Correlation]], titles: Mapping[str, str]) -> str:
-    names = [name for name in METRICS if any(name in found for found in table.values())]
+    names = [name for name in (*OVERALL, *METRICS) if any(name in found for found in table.values())]
     if not names:
         return "N/A: fewer than three cases, or nothing varies."
     rows = [["metric", *(f"{title}: {kind}" for title in titles.values() for kind in ("Pearson", "Spearman"))]]
     for name in names:
-        found = [table[scale].get(name) for scale in titles]
+        found = [table.get(scale, {}).get(name) for scale in titles]
         cells = [_shown(part) for one in found for part in ((one.pearson, one.spearman) if one else (None, None))]
-        rows.append([METRICS[name].title, *cells])
+        rows.append([title_of(name), *cells])
     return grid(rows)
 
 
