@@ -74,6 +74,8 @@ def test_the_truth_is_looked_at_once_for_all_runs_on_a_suite(tmp_path: Path) -> 
         ASKED.clear()
         runs.append(scored(tmp_path, name, speed))
         counts.append((ASKED.count("network"), ASKED.count("executor")))
+        firsts = [record for record in runs[-1].records if record.decoding]
+        assert len(firsts) == 3 and all(record.imagining > 0 and record.decoding > 0 for record in firsts)
     assert counts == [(6, 6), (3, 3)], "of the second run only its own videos"
     halves = [[record.parts[3:] for record in run.records if record.metric == "fvd"] for run in runs]
     assert halves[0] == halves[1] and len(halves[0]) == 3

@@ -213,13 +213,13 @@ def do_job(work: Work, job: Job) -> JobDone:
     tools, lacks, names = _opened_tools(work.toolbox, needs), work.toolbox.lacks(), work.toolbox.names()
     records: list[ScoreRecord] = []
     for metric in due:
-        started = time.perf_counter()
+        begun = time.perf_counter()
         found = measure(metric, loaded.case, tools, lacks)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - begun
         record = _record(key, metric, tool_of(metric, names), digest, found, seconds)
         records.append(replace(record, alike=loaded.changed, broken=tuple(loaded.case.broken.values())))
-    before = {"imagining": round(imagined - started, 4), "decoding": round(decoded - imagined, 4)}
-    return JobDone(key, (replace(records[0], **before), *records[1:]))
+    imagining, decoding = round(imagined - started, 4), round(decoded - imagined, 4)
+    return JobDone(key, (replace(records[0], imagining=imagining, decoding=decoding), *records[1:]))
 
 
 def _unless_broken(need: str, broken: dict[str, str], find: Callable[[], Found | None]) -> Found | None:
