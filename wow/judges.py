@@ -26,8 +26,8 @@ from wow.refine.motion import MotionCritic
 from wow.refine.phrases import Phrasebook, counted_places
 from wow.refine.rewriter import LlmRefiner
 from wow.refine.vlm import VlmCritic
+from wow.refine.weighing import ensemble_of as ensemble_of
 from wow.refine.weighing import store as store
-from wow.refine.weighing import stored as ensemble_of
 from wow.sim import language
 from wow.types import Actions, Embodiment, UInt8, Video, WowError
 

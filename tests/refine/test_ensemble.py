@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wow.refine.ensemble import Ensemble, calibrated, log_odds
-from wow.refine.weighing import store, stored
+from wow.refine.weighing import ensemble_of, store
 from wow.types import Verdict, WowError
 
 
@@ -51,10 +51,14 @@ def test_weights_that_are_stored_are_used_for_those_very_critics(tmp_path: Path)
     file = tmp_path / "weights.json"
     store(file, Ensemble({"b": 2.0, "a": 0.5}, -1.0), videos=40)
     store(file, Ensemble({"a": 3.0}, 0.25), videos=7)
-    assert stored(["a", "b"], file) == Ensemble({"a": 0.5, "b": 2.0}, -1.0) == stored(["b", "a"], file)
-    assert stored(["a"], file) == Ensemble({"a": 3.0}, 0.25), "a further entry leaves the others alone"
-    assert stored(["a", "c"], file) == Ensemble({"a": 1.0, "c": 1.0}) == stored(["a", "c"], tmp_path / "none.json")
-    assert stored(["a", "c"])(TWO).success_probability == pytest.approx(0.9), "and by default nobody is halved"
+    assert ensemble_of(["a", "b"], file) == Ensemble({"a": 0.5, "b": 2.0}, -1.0) == ensemble_of(["b", "a"], file)
+    assert ensemble_of(["a"], file) == Ensemble({"a": 3.0}, 0.25), "a further entry leaves the others alone"
+    assert (
+        ensemble_of(["a", "c"], file)
+        == Ensemble({"a": 1.0, "c": 1.0})
+        == ensemble_of(["a", "c"], tmp_path / "none.json")
+    )
+    assert ensemble_of(["a", "c"])(TWO).success_probability == pytest.approx(0.9), "and by default nobody is halved"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_weights_that_cannot_be_read_are_one_line(tmp_path: Path, text: str) -> 
     file = tmp_path / "weights.json"
     file.write_text(text)
     with pytest.raises(WowError, match="cannot be read"):
-        stored(["a"], file)
+        ensemble_of(["a"], file)
 
 
 def test_nobody_is_infinitely_sure() -> None:

@@ -76,7 +76,7 @@ def further_word(rewrite: str, is_known: Callable[[str], bool]) -> str | None:
                 continue
             before, after = words[:place], words[place + 1 :]
             if _begins(before) or not _describes(before, after):
-                return word
+                return str(word)
     return None
 
 

@@ -153,7 +153,7 @@ def _directions(gap: Array) -> list[str]:
 
 def _gripper(seen: Array, expected: Array, last: int) -> list[str]:
     """What the fingers do at another time than they should: shutting first, then opening again."""
-    found = []
+    found: list[str] = []
     start = real = 0
     for verb, shut in (("closes", True), ("opens", False)):
         begins, should = _first(seen, shut, real), _first(expected, shut, start)

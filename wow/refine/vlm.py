@@ -90,7 +90,9 @@ class VlmCritic:
         tokens, cost = sum(bill.tokens for bill in bills), sum(bill.cost for bill in bills)
         return replace(decide(answers), seconds=time.monotonic() - began, tokens=tokens, cost=cost)
 
-    def _ask(self, template: Template, video: Video, goal: str, rows: list[int], deadline: float) -> tuple[Answer, int]:
+    def _ask(
+        self, template: Template, video: Video, goal: str, rows: list[int], deadline: float
+    ) -> tuple[Answer, Spent]:
         question = Question(
             prompt_file("critic"),
             f"{prompt_file(template)}\n\nFrames shown: {', '.join(map(str, rows))}, {1 / video.fps:.2g} s from one "

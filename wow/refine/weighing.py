@@ -16,7 +16,7 @@ from wow.refine.ensemble import Ensemble
 from wow.types import WowError
 
 
-def stored(names: Sequence[str], file: Path | None = None) -> Ensemble:
+def ensemble_of(names: Sequence[str], file: Path | None = None) -> Ensemble:
     """The ensemble of critics with these names, as it was fitted; each with a weight of 1 where it was not.
 
     file: in place of the one that comes with the package. Raises WowError where it cannot be read.
