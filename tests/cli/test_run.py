@@ -227,7 +227,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_plan_for_a_picture_is_written_and_not_executed(
     tmp_path: Path, standing_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wow.assembly.load", lambda name: standing_in)
+    monkeypatch.setattr("wow.assembly.load", lambda name, device=None: standing_in)
     card = sawyer_card(RecordingOptions())
     standing_in.read = Actions(np.full((16, 7), 0.01, np.float32), card, None, np.full((16, 7), 0.002, np.float32))
     Image.new("RGB", (90, 60), "grey").save(tmp_path / "scene.png")
@@ -245,7 +245,7 @@ def test_a_model_that_cannot_act_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dreamer = SimpleNamespace(name="dreamer", capabilities=frozenset({"image2video"}))
-    monkeypatch.setattr("wow.assembly.load", lambda name: dreamer)
+    monkeypatch.setattr("wow.assembly.load", lambda name, device=None: dreamer)
     assert main(["run", "--task", "push", "--out", str(tmp_path / "one")]) == 2
     assert "dreamer" in (error := capsys.readouterr().err) and "no inverse dynamics" in error
     assert main(["run", "--suite", "push", "--out", str(tmp_path / "two")]) == 2

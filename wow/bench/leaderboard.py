@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.bench.common import on_common_samples
 from wow.bench.executability import Executed, executed_in, executed_over
 from wow.bench.intervals import Estimate
+from wow.bench.same_samples import on_common_samples
 from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard, scaled_v2
 from wow.bench.spread import V1Scores, drawn_values, relative_scores, value_of
 from wow.bench.suite_compare import check_alike

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from wow.bench.common import on_common_samples
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.executability import HEAD, NOTE, executed_in
 from wow.bench.leaderboard import estimate_of
+from wow.bench.same_samples import on_common_samples
 from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
 from wow.bench.spread import V1Scores, absolute_scores, drawn_values, held, relative_scores, value_of

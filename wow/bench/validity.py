@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wow.bench.common import on_common_samples
 from wow.bench.correlation import FEWEST, Correlation, correlate
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.intervals import Estimate
+from wow.bench.same_samples import on_common_samples
 from wow.bench.scores_v2 import score_v2
 from wow.bench.spread import relative_scores, value_of
 from wow.bench.suite_results import Results

@@ -17,9 +17,28 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from safetensors import SafetensorError
+
 from wow.cli.batch import Clip, Outcome
 from wow.cli.processes import end_with_parent
 from wow.types import WowError
+
+FAULTS = (
+    WowError,
+    SafetensorError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What libraries raise: everything but the wish to stop."""
 
 Draw = Callable[[Clip], None]
 """Draws a clip and writes it. Raises WowError, or whatever a library raises, where it cannot."""
@@ -44,7 +63,7 @@ def _attempt(draw: Draw, clip: Clip) -> str:
     """Why a clip could not be made, in one line; "" where it was. No fault of one clip is worth the others."""
     try:
         draw(clip)
-    except Exception as error:  # noqa: BLE001, whatever a library raises
+    except FAULTS as error:
         return _reason(error)
     return ""
 
@@ -141,7 +160,7 @@ def _serve(connection: Connection, open_model: Open, gpu: str | None, threads: i
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is loaded
     try:
         draw = open_model()
-    except Exception as error:  # noqa: BLE001, whatever a library raises
+    except FAULTS as error:
         connection.send((False, _reason(error)))
         return
     while (clip := connection.recv()) is not None:
@@ -171,7 +190,7 @@ class _Resident:
         """Whether the model could be loaded, and why the clip could not be made."""
         try:
             self.draw = self.draw or self.open_model()
-        except Exception as error:  # noqa: BLE001, whatever a library raises
+        except FAULTS as error:
             return False, _reason(error)
         return True, _attempt(self.draw, clip)
 

@@ -11,10 +11,10 @@ import pytest
 
 from tests.bench.suites import crossing, make_suite, write_film
 from tests.bench.test_suite_run import run
-from wow.bench.common import on_common_samples
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.leaderboard import leaderboard, value_of
 from wow.bench.page import page
+from wow.bench.same_samples import on_common_samples
 from wow.bench.scoreboard import estimate
 from wow.bench.sources import FolderSource
 from wow.bench.standings import markdown as merged
