@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -37,6 +41,18 @@ def test_it_succeeds_and_turns_round_less_often(task: str) -> None:
     theirs = [attempt(environment, ENV_POLICY_MAP[f"{task}-v3"](), seed) for seed in range(4)]
     assert sum(success for success, _ in own) >= max(3, sum(success for success, _ in theirs))
     assert sum(turns for _, turns in own) < 0.7 * sum(turns for _, turns in theirs)
+
+
+@pytest.mark.parametrize("first", ["experts", "foresight", "camera", "metaworld"])
+def test_pictures_are_drawn_without_a_screen_whatever_is_imported_first(first: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "DISPLAY")}
+    program = (
+        f"import wow.sim.{first}; from wow.sim.metaworld import MetaWorld; "
+        "scene = MetaWorld('reach', size=32); scene.reset(seed=0); print(scene.render().std() > 1)"
+    )
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_two_experts_share_no_memory() -> None:

@@ -7,12 +7,9 @@ picture and tell nothing more about the motion.
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-os.environ.setdefault("MUJOCO_GL", "egl")
 
 import mujoco
 import numpy as np

@@ -6,12 +6,9 @@ Yu et al. 2019, "Meta-World"; simulator by Farama.
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
-
-os.environ.setdefault("MUJOCO_GL", "egl")
 
 import gymnasium
 import mujoco

@@ -7,11 +7,8 @@ are switched off, which makes a control step twice as fast. Zhu et al. 2020, "ro
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import Any
-
-os.environ.setdefault("MUJOCO_GL", "egl")
 
 import gymnasium
 import mujoco
