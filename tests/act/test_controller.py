@@ -80,11 +80,13 @@ def test_nothing_is_faster_than_a_recording(make_arm: type, actions: Make) -> No
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_target_stays_in_the_workspace_and_within_reach(make_arm: type, actions: Make, seed: int) -> None:
-    """The arm of these tests refuses anything else."""
     arm = make_arm()
     moves = np.random.default_rng(seed).uniform(-0.3, 0.3, (12, 3))
+    low, high = arm.workspace
     for step in drive(arm, schedule(actions(moves), arm)):
+        assert np.abs(step[:3]).max() <= arm.reach + 1e-12
         arm.advance(step)
+        assert (arm.target >= low - 1e-12).all() and (arm.target <= high + 1e-12).all()
 
 
 def test_an_arm_ends_where_its_actions_lead(make_arm: type, actions: Make) -> None:

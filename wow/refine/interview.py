@@ -48,6 +48,22 @@ class Spent:
             self.cost += cost
 
 
+class Spending:
+    """What those who ask a model have in common: their bill. See `Spender`."""
+
+    spent: Spent
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were spent so far."""
+        return self.spent.tokens
+
+    @property
+    def cost(self) -> float:
+        """What they cost."""
+        return self.spent.cost
+
+
 class Speaker(Protocol):
     """A model that looks at pictures and answers in words: behind an endpoint, or in this process."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from wow.refine.contract import Attempt
-from wow.refine.interview import Question, Speaker, Spent, ask, prompt_file, words
+from wow.refine.interview import Question, Speaker, Spending, Spent, ask, prompt_file, words
 from wow.refine.same_goal import change_of_goal
 from wow.refine.untrusted import one_line
 from wow.types import Embodiment
@@ -28,7 +28,7 @@ SCHEMA: Mapping[str, object] = {
 
 
 @dataclass
-class LlmRefiner:
+class LlmRefiner(Spending):
     """Asks a model for a better prompt.
 
     embodiment: the robot that it is told of. seconds: for one prompt, all tries in it. spent: what it took so far.
@@ -41,16 +41,6 @@ class LlmRefiner:
     seconds: float = 60.0
     spent: Spent = field(default_factory=Spent, compare=False)
     scene: Callable[[str], Set[str]] = lambda goal: frozenset()
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that it has spent so far; see `Spender`."""
-        return self.spent.tokens
-
-    @property
-    def cost(self) -> float:
-        """What they cost."""
-        return self.spent.cost
 
     def within(self, seconds: float) -> LlmRefiner:
         """The same refiner with no more time than that for a prompt; see `Patient`."""

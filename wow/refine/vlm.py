@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from wow.refine.interview import Question, Speaker, Spent, all_at_once, ask, prompt_file, whole_number, words
+from wow.refine.interview import Question, Speaker, Spending, Spent, all_at_once, ask, prompt_file, whole_number, words
 from wow.refine.untrusted import one_line, quoted
 from wow.types import Verdict, Video, WowError
 
@@ -44,7 +44,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class VlmCritic:
+class VlmCritic(Spending):
     """Asks a model that sees. frames: shown to it, spread evenly. seconds: for the verdict. max_tokens: of an answer.
 
     parallel: whether the four questions are put side by side; a model in this process answers one after the other.
@@ -57,16 +57,6 @@ class VlmCritic:
     max_tokens: int = 400
     parallel: bool = True
     spent: Spent = field(default_factory=Spent, compare=False)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that it has spent so far; see `Spender`."""
-        return self.spent.tokens
-
-    @property
-    def cost(self) -> float:
-        """What they cost."""
-        return self.spent.cost
 
     def within(self, seconds: float) -> VlmCritic:
         """The same critic with no more time than that for a verdict; see `Patient`."""
