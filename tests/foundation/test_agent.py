@@ -122,20 +122,64 @@ def test_wow_bench_scores_it_alone_and_refined(folder: str, tmp_path: Path, caps
         assert ("refined over 2 videos" in system) == (out == "refined")
 
 
+def rolling(card: Card, frames: UInt8, picture: UInt8) -> UInt8:
+    """What was seen, pushed aside: something that inverse dynamics can read."""
+    assert frames.shape == (5, 32, 48, 3), "what the random network draws is too grey to be read"
+    return np.stack([np.roll(picture, 2 * place, axis=1) for place in range(len(frames))])
+
+
 def test_wow_run_plans_with_it_and_wow_minis_inverse_dynamics(
     folder: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def moved(card: Card, frames: UInt8, picture: UInt8) -> UInt8:
-        assert frames.shape == (5, 32, 48, 3), "what the random network draws is too grey to be read"
-        return np.stack([np.roll(picture, 2 * place, axis=1) for place in range(len(frames))])
-
-    monkeypatch.setattr(agent, "as_seen", moved)
+    monkeypatch.setattr(agent, "as_seen", rolling)
     words = ["run", "--image", "scene.png", "open the drawer", "--no-execute", "--model", folder, *FAST, "--out", "out"]
     assert main([*words, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["uncertainty"] > 0 and Path("out/actions.png").is_file()
     run = json.loads(Path("out/run.json").read_text())
     assert run["model_hash"] == assembly.model_hash(folder) and run["settings"]["guidance_scale"] == 5.0
+
+
+def test_an_episode_in_the_simulator_from_its_videos_to_what_the_robot_did(
+    folder: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("metaworld", reason="the extra [sim] is not installed")
+    words = ["run", "--task", "drawer-open", "--model", folder, *FAST, "--budget", "40", "--json", "--out"]
+    with monkeypatch.context() as patched:
+        patched.setattr(agent, "as_seen", rolling)
+        assert main([*words, "read"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["steps"] == 40 and summary["plans"] >= 1 and summary["success"] is False
+    assert len(read_video(Path(summary["video"])).frames) > 1
+    run = json.loads(Path("read/run.json").read_text())
+    assert run["model_hash"] == assembly.model_hash(folder) and len(run["legs"]) == summary["plans"]
+    assert main([*words, "unread"]) == 2
+    *_, plan, error = capsys.readouterr().err.splitlines()
+    assert plan.startswith("plan: tiny-wow") and not any(Path("unread").iterdir())
+    assert "wow-mini, which reads the videos of tiny-wow: the video is blank" in error
+
+
+def test_refining_is_measured_with_its_videos_and_goes_on_where_it_was(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("metaworld", reason="the extra [sim] is not installed")
+    words = ["bench", "refine", "--tasks", "door-close", "--seeds", "1", "--budget", "2", "--steps", "20", *FAST]
+    words += ["--strategies", "single,best-of,sophia", "--model", folder, "--json", "--out"]
+    assert main([*words, "out"]) == 0
+    said = capsys.readouterr()
+    summary = json.loads(said.out.splitlines()[-1])
+    assert summary["scenes"] == summary["run_now"] == 1 and "plan: tiny-wow" in said.err
+    run = json.loads(Path("out/run.json").read_text())
+    assert run["model_hash"] == assembly.model_hash(folder) and run["guidance_scale"] == 5.0
+    assert run["critic"] == "checks", "wow-mini's motion critic judges it when it is asked for"
+    records = json.loads(Path("out/scenes.jsonl").read_text().splitlines()[0])["records"]
+    assert [record["videos"] for record in records] == [1, 2, 2]
+    assert main([*words, "out"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["run_now"] == 0
+    for more, remedy in ((["--plan-from", "policy"], "no plan of its own"), (["--num-frames", "80"], "4k+1")):
+        assert main([*words, "not", *more]) == 2
+        error = capsys.readouterr().err
+        assert remedy in error and len(error.strip().splitlines()) == 1 and not Path("not").exists()
 
 
 def test_what_it_cannot_do_is_said_before_it_is_loaded(folder: str) -> None:

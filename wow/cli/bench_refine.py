@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
+from wow.cli.imagine_foundation import check_length, is_foundation, open_agent
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
@@ -21,7 +22,7 @@ from wow.cli.strategies import Workplace, check_strategies
 from wow.types import Actions, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Agent, SamplingOptions
+    from wow.assembly import Actor, Agent, SamplingOptions
     from wow.bench.refinement import Choice, RefinementRecord, Scene
     from wow.sim.arm import MetaWorldArm
 
@@ -50,7 +51,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
     candidates: int = 1
     """Videos of a round of SOPHIA's."""
     model: str = "wow-mini"
-    """A model that comes with the package, or the folder of a checkpoint."""
+    """A model that comes with the package or that `wow models` lists, or the folder of a checkpoint."""
     plan_from: Literal["imagined", "policy"] = "imagined"
     """Execute what is read from the video, or the motion that the model drew before it painted the video."""
     num_planning_steps: int = 4
@@ -97,6 +98,9 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
         named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
         named(self.refiner, REFINERS, "refiner")
         _ = self.budgets, self.jobs, self.options()
+        if self.plan_from == "policy" and is_foundation(self.model):
+            raise WowError(f"{self.model} has no plan of its own: leave --plan-from out, or take wow-mini")
+        check_length(self.model, self.num_frames)
         super().prepare()
 
     def run(self) -> Summary:
@@ -183,10 +187,10 @@ class _Bench:
     """A model, its critics and a simulator, ready to compare strategies in one scene after the other."""
 
     def __init__(self, command: BenchRefine) -> None:
-        from wow.assembly import grammar_refiner, load
+        from wow.assembly import grammar_refiner
 
         self._command = command
-        self._agent: Agent = load(command.model)
+        self._agent: Actor = open_agent(command.model)
         if command.plan_from == "imagined" and "inverse_dynamics" not in self._agent.capabilities:
             raise WowError(f"{self._agent.name} has no inverse dynamics to execute videos: use --plan-from policy")
         self._options: SamplingOptions = command.options()
@@ -221,7 +225,7 @@ class _Bench:
         command = self._command
         if command.plan_from == "imagined":
             return reader(self._agent)(choice.video, arm.target, command.fps is not None)
-        return self._agent.policy(
+        return cast("Agent", self._agent).policy(  # `prepare` lets no other in
             scene.picture,
             choice.prompt,
             num_frames=command.num_frames,

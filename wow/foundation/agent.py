@@ -12,7 +12,7 @@ from wow.foundation.identity import digest_of
 from wow.foundation.pipeline import FoundationOptions, FoundationWorldModel
 from wow.foundation.shot import OnStep
 from wow.foundation.source import Source
-from wow.types import Actions, Embodiment, Float32, UInt8, Video
+from wow.types import Actions, Embodiment, Float32, UInt8, Video, WowError
 
 LARGEST_FILM = 480
 """The most rows that MuJoCo draws unless a scene asks for more [pixels]."""
@@ -45,6 +45,8 @@ class Steps(Protocol):
 class Hands(Protocol):
     """Who acts on what is imagined: a model with inverse dynamics. guesser, inverse: None where it has no such part."""
 
+    @property
+    def name(self) -> str: ...
     @property
     def embodiment(self) -> Embodiment: ...
     @property
@@ -140,8 +142,14 @@ class FoundationAgent:
         return clips
 
     def act(self, video: Video, *, paced: bool = True, start: Float32 | None = None) -> Actions:
-        """The actions [T, D] that its hands read from a video's T+1 frames."""
-        return self.hands.act(video, paced=paced, start=start)
+        """The actions [T, D] that its hands read from a video's T+1 frames.
+
+        Raises WowError where nothing can be read, which says whose video and whose hands they are.
+        """
+        try:
+            return self.hands.act(video, paced=paced, start=start)
+        except WowError as error:
+            raise WowError(f"{self.hands.name}, which reads the videos of {self.name}: {error}") from None
 
     def imitate(self, picture: UInt8, prompt: str, *, fps: float | None = None) -> Actions:
         """What the policy of its hands would do from a picture on."""
