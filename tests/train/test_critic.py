@@ -14,6 +14,7 @@ from wow import assembly, weights
 from wow.cli.main import main
 from wow.data import DatasetWriter, EpisodeRecord
 from wow.data.faults import FAULTS
+from wow.train.checkpoint import load_average
 from wow.train.critic import CriticObjective, prepare_critic
 from wow.train.critic_data import (
     CriticSource,
@@ -207,6 +208,11 @@ def test_from_the_command_to_a_verdict(data: Path, tmp_path: Path, capsys: pytes
     assert main(["train", "export", "--critic", str(run), "--out", str(folder)]) == 0
     _, config = weights.load_part(folder, "critic")
     assert set(config["calibration"]) == {"slope", "offset", "alarm"} and config["held_out"]
+    still = ["--from", str(folder), "--config.train.learning-rate", "1e-9", "--config.train.steps", "1"]
+    further = [word if word != str(run) else str(tmp_path / "further") for word in words]
+    assert main([*further, *sizes, *still]) == 0, "training goes on from an exported critic"
+    before, after = load_average(run), load_average(tmp_path / "further")
+    assert all(torch.allclose(before[name], after[name], atol=2e-3) for name in before), "but for float16"
     critic = assembly.load_critic(folder)
     verdict = critic(rolling(0).videos["front"], TEXTS["right"])
     assert 0.0 <= verdict.success_probability <= 1.0 and "roll the ball" in verdict.reason and len(verdict.scores) == 5

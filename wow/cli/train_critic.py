@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from wow.cli.options import Summary
 from wow.cli.progress import Progress
-from wow.cli.train import Train, train_part
+from wow.cli.train import StartFrom, Train, begin_with, train_part
 from wow.train.critic import CriticRun
 from wow.train.recipes import CRITIC_RECIPES
 
 if TYPE_CHECKING:
+    from wow.models.text import TextConditioner
+    from wow.train.critic import CriticObjective
     from wow.train.critic_data import Goals
 
 
@@ -28,27 +30,21 @@ class TrainCritic(Train):
     """Folders of LeRobot datasets of imagined videos whose plans were executed: wow run --suite … --record DIR."""
     codec: Path | None = None
     """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
+    start_from: StartFrom = ()
+    """Models, checkpoints' folders or runs': training begins with their critic, of several the later one wins."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = CRITIC_RECIPES
     config: CriticRun = field(default_factory=CRITIC_RECIPES["mini"])
     """The recipe's fields."""
 
     def run(self) -> Summary:
         from wow import assembly
-        from wow.train.critic import prepare_critic
         from wow.train.critic_calibrate import calibrate_critic, trained_judge
-        from wow.train.critic_data import open_critic_sources
-        from wow.train.export import add_to_run, as_checkpoint
+        from wow.train.distributed import in_turn
+        from wow.train.export import add_to_run
 
-        codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
         text = assembly.load_text()
-        with Progress("prepare", total=None) as progress:
-
-            def on_done(what: str, done: int, total: int) -> None:
-                progress.update(done, f"of {total} {what}")
-
-            sources = open_critic_sources(self.data, self.imagined, self.camera, codec, on_done)
-            cache = self.data[0] / ".cache"
-            objective = prepare_critic(self.config, sources, known_goals(), text, cache, codec, on_done)
+        with in_turn():
+            objective = self._prepared(text)
         summary = train_part(self, objective, self.config.train, "critic", objective.about())
         if os.environ.get("RANK", "0") != "0":
             return summary
@@ -60,6 +56,26 @@ class TrainCritic(Train):
             )
         add_to_run(self.out, {"calibration": asdict(calibration), "held_out": worth})
         return {**summary, **worth}
+
+    def _prepared(self, text: TextConditioner) -> CriticObjective:
+        """The objective, its data decoded and encoded, its network as training begins with it."""
+        from wow import assembly
+        from wow.train.critic import prepare_critic
+        from wow.train.critic_data import open_critic_sources
+        from wow.train.export import as_checkpoint
+
+        codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
+        with Progress("prepare", total=None) as progress:
+
+            def on_done(what: str, done: int, total: int) -> None:
+                progress.update(done, f"of {total} {what}")
+
+            sources = open_critic_sources(self.data, self.imagined, self.camera, codec, on_done)
+            cache = self.data[0] / ".cache"
+            objective = prepare_critic(self.config, sources, known_goals(), text, cache, codec, on_done)
+        for model in self.start_from:
+            begin_with(objective.network, model, "critic")
+        return objective
 
 
 def known_goals() -> Goals:

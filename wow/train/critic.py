@@ -35,7 +35,7 @@ from wow.train.critic_data import (
 )
 from wow.train.disturb import Disturbance, draw_tint
 from wow.train.latents import TextTable, encode_texts
-from wow.train.loop import TrainConfig
+from wow.train.loop import TrainConfig, fresh
 from wow.train.precision import half_where_fast, has_fast_half
 from wow.types import UInt8, WowError
 
@@ -110,7 +110,7 @@ class CriticObjective:
         self, run: CriticRun, sources: Sequence[CriticSource], goals: Goals, text: TextTable, codec: Codec | None = None
     ) -> None:
         self.run, self.sources, self.goals, self.text, self.codec = run, tuple(sources), goals, text, codec
-        network: nn.Module = CriticNetwork(run.model)
+        network: nn.Module = fresh(lambda: CriticNetwork(run.model), run.train)
         # On a CPU convolutions run up to twice as fast in this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.texts = wordings(sources)
