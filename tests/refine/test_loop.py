@@ -143,7 +143,7 @@ def test_the_cost_is_kept_and_told(tmp_path: Path) -> None:
     assert [done.cost for done in search.rounds] == pytest.approx([0.1, 0.1, 0.1]) and "cost more" in search.stopped
     assert [done.cost for done in trace.claim()] == [done.cost for done in search.rounds]
     write_page(tmp_path / "page.html", "tidy up", search.rounds, search.stopped)
-    assert "<th>Cost</th><td>0.3</td>" in (tmp_path / "page.html").read_text()
+    assert "<th>Cost</th><td>0.3 (in the currency of the prices)</td>" in (tmp_path / "page.html").read_text()
 
 
 def test_it_stops_when_it_is_sure_and_when_nothing_gets_better() -> None:

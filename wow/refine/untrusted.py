@@ -18,7 +18,7 @@ def one_line(text: str, limit: int = 300) -> str:
     What is shown in a terminal, a log or a page then neither moves the cursor nor becomes a tag.
     """
     # Long text is cut before it is looked at: an answer may be megabytes of spaces.
-    kept = "".join(" " if _is_unseen(letter) else letter for letter in text[: 8 * limit])
+    kept = "".join(" " if is_unseen(letter) else letter for letter in text[: 8 * limit])
     line = " ".join(kept.replace("<", "‹").replace(">", "›").split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
@@ -46,7 +46,8 @@ def read_object(text: str, limit: int = 20_000) -> dict[str, object]:
     return found
 
 
-def _is_unseen(letter: str) -> bool:
+def is_unseen(letter: str) -> bool:
+    """Whether nobody sees this sign, though it may do something."""
     # Cc control, Cf invisible (among them those that turn the direction of writing), Cs and Co without a meaning.
     return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
