@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from wow.bench.cost import Cost, flop_counter, matrix_rate, measure_cost, with_cold_command
+from wow.bench.cost import Cost, measure_cost, with_cold_command
 from wow.bench.samples import Clip
 from wow.bench.system import Asked
+from wow.models.arithmetic import flop_counter, matrix_rate
 from wow.types import UInt8, WowError
 
 
@@ -46,6 +47,13 @@ def test_attention_counts_as_its_two_products() -> None:
     with torch.no_grad(), flop_counter() as counter:
         scaled_dot_product_attention(query, query, query)
     assert counter.get_total_flops() == 2 * (2 * 2 * heads * words * words * width)
+
+
+def test_attention_back_counts_as_five_products() -> None:
+    query = torch.rand(2, 4, 32, 16, requires_grad=True)
+    with flop_counter() as counter:
+        scaled_dot_product_attention(query, query, query).sum().backward()
+    assert counter.get_total_flops() == (2 + 5) * 2 * (2 * 4 * 32 * 32 * 16)
 
 
 def test_masked_attention_counts_as_much() -> None:

@@ -131,6 +131,16 @@ def test_a_run_without_checkpoint_has_no_weights(tmp_path: Path) -> None:
         load_average(tmp_path)
 
 
+def test_a_run_tells_its_arithmetic_and_how_much_of_the_machine_it_used(tmp_path: Path) -> None:
+    """Two products there, two back for their weights, and one to reach the first layer; two operations a number."""
+    outcome = train(Parabola(), config(6), tmp_path, ALONE)
+    first, second = 2 * 3 * 8, 2 * 8 * 1
+    assert outcome.flops_per_sample == 2 * first + 3 * second
+    assert outcome.share_of_matrix_rate is not None and 0 < outcome.share_of_matrix_rate < 0.01
+    again = train(Parabola(), config(7), tmp_path, ALONE)
+    assert again.flops_per_sample is None and again.share_of_matrix_rate is None, "one step is none to measure"
+
+
 def test_the_log_has_a_line_per_entry(tmp_path: Path) -> None:
     train(Parabola(), config(10), tmp_path, ALONE)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

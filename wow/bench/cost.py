@@ -10,17 +10,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from wow.bench.samples import Clip
 from wow.bench.system import Asked, Imaginer
+from wow.models.arithmetic import flop_counter, matrix_rate
 from wow.types import WowError
-
-MATRIX_SIDE = 1024
-Words = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -65,28 +61,6 @@ def measure_cost(system: Imaginer, clip: Clip, repeats: int = 5) -> Cost:
     with counter:
         once()
     return Cost(num_frames, torch.get_num_threads(), tuple(seconds), float(counter.get_total_flops()), max(rates))
-
-
-def matrix_rate(repeats: int = 4) -> float:
-    """Operations per second of float32 matrix products on this machine's CPU now: the best of several."""
-    one, other = torch.rand(MATRIX_SIDE, MATRIX_SIDE), torch.rand(MATRIX_SIDE, MATRIX_SIDE)
-    best = float("inf")
-    for _ in range(repeats):
-        began = time.perf_counter()
-        torch.mm(one, other)
-        best = min(best, time.perf_counter() - began)
-    return 2.0 * MATRIX_SIDE**3 / best
-
-
-def flop_counter() -> FlopCounterMode:
-    """Counts what torch counts, and attention as a CPU computes it, which torch leaves out."""
-    on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return FlopCounterMode(display=False, custom_mapping={on_cpu: _attention_flops})
-
-
-def _attention_flops(query: Words, key: Words, value: Words, *_: Any, out_shape: Any = None, **__: Any) -> int:
-    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
-    return count
 
 
 def with_cold_command(cost: Cost, command: Sequence[str], repeats: int = 3) -> Cost:

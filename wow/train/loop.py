@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from wow.models.arithmetic import flop_counter, matrix_rate
 from wow.train.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from wow.train.distributed import World
 from wow.types import UInt8, WowError
@@ -95,7 +96,13 @@ class HasMatrices(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. finished: all steps are done; otherwise time or a signal stopped it, and it can be resumed."""
+    """How a run ended. finished: all steps are done; otherwise time or a signal stopped it, and it can be resumed.
+
+    flops_per_sample: arithmetic of one sample there and back, the optimiser's share included, a multiplication and an
+    addition counted as two. share_of_matrix_rate: what this call did of it a second, the preparing of batches and all
+    else included, as a share of what matrix products reach here (float32 on a CPU, bfloat16 on a GPU), of all
+    processes; None where this call took no second step.
+    """
 
     step: int
     seconds: float
@@ -103,6 +110,8 @@ class Outcome:
     finished: bool
     interrupted: bool
     samples_per_second: float
+    flops_per_sample: float | None = None
+    share_of_matrix_rate: float | None = None
 
 
 OnStep = Callable[[int, float], None]
@@ -196,18 +205,19 @@ def train(
     log = _Log(run) if world.leads else None
     began, first_step, saved_at = time.monotonic(), progress.step, time.monotonic()
     step, loss_value = progress.step, math.nan
+    meter = _Meter(config.batch_size, world)
     with _stop_signals() as stop:
         while step < config.steps:
-            loss, numbers = _optimise(objective, wrapped, next(batches), optimizer, config, step, world)
+            with meter.counting(step - first_step):
+                loss, numbers = _optimise(objective, wrapped, next(batches), optimizer, config, step, world)
             _follow(average, model, min(config.average_decay, (1 + step) / (10 + step)))
             step += 1
             now = time.monotonic()
             if log and (step % config.log_every == 0 or step == config.steps):
                 loss_value = float(loss)
-                rate = (step - first_step) * config.batch_size * world.size / (now - began)
-                log.write(
-                    step, {"loss": loss_value, "samples_per_second": rate} | {k: float(v) for k, v in numbers.items()}
-                )
+                rate = meter.rate(step - first_step, now - began)
+                told = {name: float(value) for name, value in numbers.items()}
+                log.write(step, {"loss": loss_value, "samples_per_second": rate, **told})
             on_step(step, loss_value)
             if log and step % config.preview_every == 0:
                 log.picture(step, objective.preview(average))
@@ -226,7 +236,7 @@ def train(
         loss=loss_value,
         finished=step >= config.steps,
         interrupted=stop.is_set(),
-        samples_per_second=(step - first_step) * config.batch_size * world.size / max(seconds, 1e-9),
+        **meter.told(step - first_step, seconds),
     )
 
 
@@ -260,6 +270,29 @@ def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1.0 - decay)
     for ours, theirs in zip(average.buffers(), model.buffers(), strict=True):
         ours.copy_(theirs)
+
+
+class _Meter:
+    """How fast training is, beside what the devices can do. samples: of a step in this process."""
+
+    def __init__(self, samples: int, world: World) -> None:
+        self._samples, self._processes = samples, world.size
+        self._counter, self._peak = flop_counter(), world.size * matrix_rate(device=world.device)
+
+    def counting(self, steps: int) -> AbstractContextManager[object]:
+        """Around a step: the second one's arithmetic is counted, since the first one also sets things up."""
+        return self._counter if steps == 1 else nullcontext()
+
+    def rate(self, steps: int, seconds: float) -> float:
+        """Samples per second of all processes."""
+        return steps * self._samples * self._processes / max(seconds, 1e-9)
+
+    def told(self, steps: int, seconds: float) -> dict[str, Any]:
+        """What an `Outcome` says of so many steps in so many seconds."""
+        rate = self.rate(steps, seconds)
+        flops = self._counter.get_total_flops() / self._samples if steps > 1 else None
+        share = None if flops is None else flops * rate / self._peak
+        return {"samples_per_second": rate, "flops_per_sample": flops, "share_of_matrix_rate": share}
 
 
 class _Log:
