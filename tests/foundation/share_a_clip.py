@@ -16,7 +16,7 @@ test_speed = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(test_speed)
 
 team = join("cpu")
-for name in ("wow-1-wan-14b-2m", "wan2.2-ti2v-5b", "cosmos-predict1-7b", "cosmos-predict2-2b"):
+for name in ("wow-1-wan-14b-2m", "wan2.2-ti2v-5b", "cosmos-predict1-7b", "cosmos-predict2-2b", "cosmos-predict2.5-2b"):
     alone, _ = test_speed.exact(name)
     together, passes = test_speed.draw(name, Speed(team=team))
     off = float((alone - together).abs().max())

@@ -72,7 +72,7 @@ class Layers:
         return torch.cat([x[:, :1], *later], 1)
 
     def larger(self, name: str, x: Any) -> Any:
-        """Twice as high and wide; where time is doubled too, each but the first frame becomes two, blind to the first."""
+        """Twice as high and wide; where time doubles too, every frame but the first becomes two, blind to the first."""
         if self.has(f"{name}.time_conv") and x.shape[1] > 1:
             pairs = self.conv(f"{name}.time_conv", x[:, 1:]).unflatten(0, (2, -1))
             x = torch.cat([x[:, :1], pairs.permute(1, 2, 0, 3, 4).flatten(1, 2)], 1)

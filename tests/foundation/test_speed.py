@@ -198,11 +198,12 @@ def test_a_merged_lora_answers_like_one_beside_the_network(name: str, naming: st
         merge(small_pipeline(other)[0].transformer, file)
 
 
-def test_several_processes_draw_the_clip_that_one_draws() -> None:
-    """Two processes on a CPU, every family, exact and cached: see share_a_clip.py, which they run."""
+@pytest.mark.parametrize("script", ["share_a_clip.py", "shard_a_network.py"])
+def test_several_processes_come_to_what_one_comes_to(script: str) -> None:
+    """Two processes on a CPU, every family: a clip that they draw together, a network whose weights they share."""
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, *words, str(Path(__file__).with_name("share_a_clip.py"))],
+        [sys.executable, *words, str(Path(__file__).with_name(script))],
         capture_output=True, text=True, timeout=900, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
