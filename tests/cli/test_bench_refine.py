@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wow import assembly
-from wow.bench.refinement import Choice, Scene, measure
+from wow.bench.refinement import Choice, Scene, gains, measure
 from wow.cli.main import main
 from wow.cli.strategies import STRATEGIES, Workplace
 from wow.types import UInt8, Verdict, Video
@@ -48,21 +48,22 @@ def place() -> Workplace:
     grammar = assembly.grammar_refiner()
     critics = [Dark()]
     team = assembly.Team(Dreamer([]), critics, assembly.ensemble(critics), grammar)
-    tried: list[tuple[str, int]] = []
+    tried: list[tuple[str, int, int]] = []
 
     def execute(choice: Choice, scene: Scene) -> bool:
-        assert (choice.prompt, choice.seed) not in tried, "nothing is executed twice"
-        tried.append((choice.prompt, choice.seed))
+        key = choice.prompt, choice.seed, choice.corrections
+        assert key not in tried, "nothing is executed twice"
+        tried.append(key)
         return choice.seed == 102
 
-    return Workplace(SCENE, team, grammar, execute, candidates=1, seed=100)
+    return Workplace(SCENE, team, grammar, execute, 1, 100, lambda corrections: Dreamer([]))
 
 
 def test_all_strategies_imagine_equal_numbers_of_videos_and_nothing_twice(place: Workplace) -> None:
     records = measure(SCENE, place.strategies(STRATEGIES), (2, 4), place.outcome)
     assert {(r.strategy, r.samples): r.videos for r in records if not r.strategy.endswith("truth")} == {
         ("single", 1): 1, ("dense", 1): 1, ("best-of", 2): 2, ("best-of", 4): 4, ("random", 2): 2, ("random", 4): 4,
-        ("sophia", 2): 2, ("sophia", 4): 4,
+        ("corrected", 2): 2, ("corrected", 4): 4, ("sophia", 2): 2, ("sophia", 4): 4,
     }  # fmt: skip
     asked = place.team.imagine.asked  # type: ignore[attr-defined]
     assert len(asked) == len(set(asked)) == len(place.videos)
@@ -70,6 +71,20 @@ def test_all_strategies_imagine_equal_numbers_of_videos_and_nothing_twice(place:
     assert by_name["single", 1].prompt == SCENE.goal and by_name["dense", 1].prompt.startswith("The red puck is")
     assert by_name["best-of", 4].prompt == SCENE.goal and by_name["best-of", 4].video_seed == 103
     assert by_name["sophia", 4].prompt != by_name["random", 4].prompt != SCENE.goal
+
+
+def test_one_video_is_corrected_one_time_less_than_the_budget(place: Workplace) -> None:
+    asked: list[int] = []
+
+    def corrected(corrections: int) -> Dreamer:
+        asked.append(corrections)
+        return Dreamer([])
+
+    place = replace(place, corrected=corrected)
+    records = measure(SCENE, place.strategies(["single", "corrected"]), (2, 4), place.outcome)
+    assert asked == [1, 3] and {r.video_seed for r in records} == {100} and {r.prompt for r in records} == {SCENE.goal}
+    told = {(gain.of, gain.over) for gain in gains(records)}
+    assert told == {("corrected 2", "single"), ("corrected 4", "single")}
 
 
 def test_with_the_truth_a_success_is_never_missed(place: Workplace) -> None:

@@ -22,7 +22,8 @@ SINGLE = "single"
 ONE_VIDEO = (SINGLE, "dense")
 """Strategies that imagine one video, whatever the budget."""
 RIVALS = (SINGLE, "dense", "best-of", "random")
-"""What SOPHIA is compared with, scene by scene."""
+"""What SOPHIA, and correcting one video, are compared with, scene by scene."""
+OURS = ("sophia", "corrected")
 PARTS = ("rewrite", "imagine", "judge")
 """What takes the seconds of a search."""
 BAND = (0.2, 0.8)
@@ -45,7 +46,7 @@ class Scene:
 class Choice:
     """What a strategy came to. seed: of the video. probability: of success, as the critics say; None where nobody was
     asked. videos: how many were imagined for it. seconds: that this took, as if nothing had been remembered, by what
-    took them: rewrite, imagine, judge."""
+    took them: rewrite, imagine, judge. corrections: how often the video was painted anew after being read."""
 
     prompt: str
     seed: int
@@ -53,6 +54,7 @@ class Choice:
     probability: float | None
     videos: int
     seconds: Mapping[str, float]
+    corrections: int = 0
 
 
 class Strategy(Protocol):
@@ -163,11 +165,12 @@ def lines(records: Sequence[RefinementRecord]) -> list[Line]:
 
 
 def gains(records: Sequence[RefinementRecord]) -> list[Gain]:
-    """How much each SOPHIA is above the others with the same budget."""
+    """How much each SOPHIA, and correcting, is above the others with the same budget."""
     band = tasks_in_band(records)
     found = []
-    for samples in sorted({record.samples for record in records if record.strategy.startswith("sophia")}):
-        for ours in dict.fromkeys(record.strategy for record in records if record.strategy.startswith("sophia")):
+    own = [record for record in records if record.strategy.startswith(OURS)]
+    for samples in sorted({record.samples for record in own}):
+        for ours in dict.fromkeys(record.strategy for record in own):
             for rival in RIVALS:
                 budget = 1 if rival in ONE_VIDEO else samples
                 one, other = _by_scene(records, ours, samples), _by_scene(records, rival, budget)

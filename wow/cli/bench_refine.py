@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
@@ -24,6 +24,7 @@ from wow.types import Actions, WowError
 if TYPE_CHECKING:
     from wow.assembly import Actor, Agent, SamplingOptions
     from wow.bench.refinement import Choice, RefinementRecord, Scene
+    from wow.cli.refine import Imaginer
     from wow.sim.arm import MetaWorldArm
 
 LEDGER = "scenes.jsonl"
@@ -40,7 +41,8 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
     seed: int = 100_000
     """Seed of the first scene and of its videos. Training used seeds below 100000."""
     strategies: str = "single,dense,best-of,random,sophia,sophia-truth"
-    """Strategies with commas: also best-of-truth."""
+    """Strategies with commas: also best-of-truth, and corrected: one video, painted anew as often as the budget says
+    with its motion moved by what is read from it less than was meant; compare it with --corrections 0."""
     budget: str = "2,4,8"
     """Numbers of videos to compare, with commas."""
     critic: str | None = None
@@ -193,6 +195,11 @@ class _Bench:
         self._agent: Actor = open_agent(command.model)
         if command.plan_from == "imagined" and "inverse_dynamics" not in self._agent.capabilities:
             raise WowError(f"{self._agent.name} has no inverse dynamics to execute videos: use --plan-from policy")
+        reads = {"policy", "inverse_dynamics"} <= self._agent.capabilities and command.plan_from == "imagined"
+        if "corrected" in check_strategies(command.strategies) and not reads:
+            raise WowError(
+                "only what a model plans, paints, reads and executes is corrected: leave corrected out of --strategies"
+            )
         self._options: SamplingOptions = command.options()
         imagine = imaginer(self._agent, command.num_frames, self._options, command.fps)
         self._team = team_of(self._agent, command.critics, command.refiner, imagine, command.fps)
@@ -205,9 +212,14 @@ class _Bench:
 
         command, arm = self._command, self._runner.reset(task, seed)
         scene = Scene(task, seed, arm.environment.task.instruction, arm.look())
-        place = Workplace(scene, self._team, self._grammar, self._execute, command.candidates, seed)
+        place = Workplace(scene, self._team, self._grammar, self._execute, command.candidates, seed, self._corrected)
         strategies = place.strategies(list(check_strategies(command.strategies)))
         return measure(scene, strategies, command.budgets, place.outcome)
+
+    def _corrected(self, corrections: int) -> Imaginer:
+        """Who imagines with so many corrections."""
+        options = replace(self._options, corrections=corrections)
+        return imaginer(self._agent, self._command.num_frames, options, self._command.fps)
 
     def _execute(self, choice: Choice, scene: Scene) -> bool:
         """Whether the whole plan, executed without another look, succeeds."""

@@ -7,7 +7,7 @@ is the beginning of a larger one, and best-of-4 contains the single video.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ from wow.types import UInt8, Verdict, Video, WowError
 if TYPE_CHECKING:
     from wow.assembly import Attempt, GrammarRefiner, Team
     from wow.bench.refinement import Choice, Execute, Scene
+    from wow.cli.refine import Imaginer
 
-STRATEGIES = ("single", "dense", "best-of", "random", "sophia", "best-of-truth", "sophia-truth")
-"""What can be compared; those with the truth show how much a better critic could bring."""
+STRATEGIES = ("single", "dense", "best-of", "random", "corrected", "sophia", "best-of-truth", "sophia-truth")
+"""What can be compared; those with the truth show how much a better critic could bring. `corrected` paints one video
+again and again, its motion moved by what inverse dynamics reads less than was meant, instead of drawing others."""
 NEVER = 2.0
 """A confidence that nobody has: all videos of a budget are used."""
 
@@ -26,7 +28,8 @@ NEVER = 2.0
 @dataclass
 class Workplace:
     """A scene in which strategies are compared, and everything that was already done in it. team: who imagines, judges
-    and rewrites. candidates: videos of a round of SOPHIA's. seed: of the first video."""
+    and rewrites. candidates: videos of a round of SOPHIA's. seed: of the first video. corrected: who imagines with so
+    many corrections."""
 
     scene: Scene
     team: Team
@@ -34,9 +37,10 @@ class Workplace:
     execute: Execute
     candidates: int
     seed: int
+    corrected: Callable[[int], Imaginer]
     videos: dict[tuple[str, int], tuple[Video, float]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
-    executed: dict[tuple[str, int], bool] = field(default_factory=dict)
+    executed: dict[tuple[str, int, int], bool] = field(default_factory=dict)
 
     def strategies(self, names: Sequence[str]) -> dict[str, _Strategy]:
         """The strategies with these names, for `wow.bench.refinement.measure`."""
@@ -44,7 +48,7 @@ class Workplace:
 
     def outcome(self, choice: Choice, scene: Scene) -> bool:
         """Whether executing it succeeds."""
-        key = choice.prompt, choice.seed
+        key = choice.prompt, choice.seed, choice.corrections
         if key not in self.executed:
             self.executed[key] = self.execute(choice, scene)
         return self.executed[key]
@@ -85,6 +89,8 @@ class _Strategy:
         team = replace(place.team, imagine=place.imagine, critics=place.remembered(name), refiner=refiner)
         if name in ("single", "dense"):
             return self._one(scene, scene.goal if name == "single" else place.grammar(scene.goal, []))
+        if name == "corrected":
+            return self._corrected(scene, samples)
         candidates = place.candidates if is_sophia else 1 if name == "random" else samples
         confident = 0.99 if name.endswith("truth") else NEVER
         rules = Rules(Budget(samples), candidates, place.seed, confident, samples)
@@ -104,6 +110,14 @@ class _Strategy:
         (video,) = self.place.imagine(scene.picture, prompt, [self.place.seed])
         seconds = {"imagine": self.place.videos[prompt, self.place.seed][1]}
         return Choice(prompt, self.place.seed, video, None, 1, seconds)
+
+    def _corrected(self, scene: Scene, samples: int) -> Choice:
+        from wow.bench.refinement import Choice
+
+        began = time.perf_counter()
+        (video,) = self.place.corrected(samples - 1)(scene.picture, scene.goal, [self.place.seed])
+        seconds = {"imagine": time.perf_counter() - began}
+        return Choice(scene.goal, self.place.seed, video, None, samples, seconds, samples - 1)
 
 
 @dataclass(frozen=True)

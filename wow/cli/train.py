@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -338,7 +339,7 @@ def train_part(
             command.out,
             world,
             max_minutes=command.max_minutes,
-            on_step=lambda step, loss: progress.update(step, f"loss {loss:.4f}"),
+            on_step=lambda step, loss: progress.update(step, f"loss {loss:.4f}" if math.isfinite(loss) else ""),
         )
     leave()
     if outcome.interrupted:
