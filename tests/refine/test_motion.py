@@ -23,7 +23,8 @@ CARD = Embodiment(
     ),
     action_kind="delta",
 )
-VIDEO = Video(np.zeros((17, 8, 8, 3), np.uint8), 10.0)
+VIDEO = Video(np.concatenate([np.zeros((16, 8, 8, 3), np.uint8), np.full((1, 8, 8, 3), 255, np.uint8)]), 10.0)
+"""Black until the last frame, which is white."""
 
 
 def straight(end: tuple[float, float, float], count: int = 16, shut: float = 1.0) -> Actions:
@@ -38,15 +39,31 @@ def chance(read: Actions, practised: Actions) -> float:
     return judged(read, practised).success_probability
 
 
-def judged(read: Actions, practised: Actions, **more: object) -> Verdict:
-    critic = MotionCritic(lambda video: read, lambda picture, goal, seconds: practised, **more)  # type: ignore[arg-type]
-    return critic(VIDEO, "go there")
+def judged(read: Actions, practised: Actions, left: Actions | None = None, **more: object) -> Verdict:
+    """left: what a practised hand would still do from the last frame on; nothing where it is not given."""
+
+    def asked(picture: UInt8, goal: str, seconds: float | None) -> Actions:
+        return practised if not picture.any() else left or straight((0.0, 0.0, 0.0))
+
+    return MotionCritic(lambda video: read, asked, **more)(VIDEO, "go there")  # type: ignore[arg-type]
 
 
 def test_who_moves_as_practised_is_believed_and_who_strays_is_not() -> None:
     practised = straight((0.2, 0.1, -0.1))
     chances = [chance(straight((0.2 + off, 0.1, -0.1)), practised) for off in (0.0, 0.03, 0.06, 0.1, 0.3)]
     assert chances == sorted(chances, reverse=True) and chances[0] > 0.9 and chances[-1] < 0.1
+
+
+def test_who_stops_before_the_task_is_done_is_not_believed() -> None:
+    done, undone = (judged(straight(WAY), straight(WAY), straight((left, 0.0, 0.0))) for left in (0.05, 0.4))
+    assert done.completed and not undone.completed and undone.success_probability < 0.05
+    assert done.scores["action_success"] == undone.scores["action_success"], "as far as it goes, it goes well"
+    assert "unfinished" in undone.reason and "40 cm" in undone.reason and "unfinished" not in done.reason
+
+
+def test_a_part_of_a_task_need_not_finish_it() -> None:
+    critic = MotionCritic(lambda video: straight(WAY), lambda picture, goal, seconds: straight(WAY))
+    assert not critic(VIDEO, "go there").completed and critic.at_pace(8.0)(VIDEO, "go there").completed
 
 
 def test_fingers_that_shut_at_another_time_count() -> None:
@@ -119,7 +136,7 @@ def test_the_policy_is_asked_for_as_many_seconds_as_the_video_has() -> None:
     critic(VIDEO, "go there")
     assert isinstance(critic, Paced)
     critic.at_pace(8.0)(VIDEO, "go there")
-    assert asked == [None, 2.0]
+    assert asked == [None, None, 2.0], "the first frame, the last one, and the first alone where only a part is shown"
 
 
 def test_what_is_no_number_is_not_judged() -> None:
