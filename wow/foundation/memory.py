@@ -47,7 +47,14 @@ _DECODED = {"wan2.1": 4900, "wan2.2": 5400, "cosmos1": 6300, "cosmos2": 4900, "c
 
 All decode some frames at a time, except that of cosmos1: it decodes all at once, 121 in what was counted.
 """
-_TILE = 256 * 256
+TILES = {
+    "wan2.1": 256 * 256,
+    "wan2.2": 256 * 256,
+    "cosmos2": 256 * 256,
+    "cosmos2.5": 256 * 256,
+    "cogvideox": 240 * 360,
+}
+"""Pixels of a tile of the VAE, where it can work in tiles. Those of cosmos1 and svd see whole frames alone."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Machine:
 @dataclass(frozen=True)
 class Setting:
     """How a model is run. offload: "model" keeps one network on the GPU at a time, "blocks" one block of the
-    transformer. tiling: the VAE decodes squares of 256 pixels, one after the other.
+    transformer. tiling: the VAE works on overlapping tiles (see `TILES`), one after the other, and blends them.
     """
 
     dtype: DType = "bfloat16"
@@ -152,7 +159,7 @@ def decoding(card: Card, job: Job, setting: Setting) -> float:
     """Bytes alive at once while the VAE makes frames of latents, its weights not counted."""
     size = 4 if card.family.startswith("wan") else BYTES[setting.dtype]
     pixels = job.height * job.width
-    at_work = min(pixels, _TILE) if setting.tiling else pixels
+    at_work = min(pixels, TILES.get(card.family, pixels)) if setting.tiling else pixels
     numbers = _DECODED[card.family] * (job.num_frames / 121 if card.family == "cosmos1" else 1.0)
     return at_work * numbers * size + 2 * 3.0 * pixels * job.num_frames * 4
 

@@ -10,6 +10,7 @@ from wow.foundation.memory import (
     GB,
     IN_BLOCKS,
     QUANTISATIONS,
+    TILES,
     Cost,
     DType,
     Job,
@@ -93,11 +94,14 @@ _OFFLOAD = {
 
 
 def choose(card: Card, job: Job, machine: Machine, wish: Wish = NO_WISH, quantisers: Sequence[str] = ()) -> Plan:
-    """The fastest exact setting that fits; a quantised one where no exact one does. Raises WowError where none fits.
+    """The fastest setting that fits with weights as they are; a quantised one where none does. quantisers: installed.
 
-    Exact are those that give the same clip up to rounding. quantisers: the quantisations that are installed.
+    Wherever networks are, the clip is the same up to rounding; a VAE in tiles blends what each tile draws by itself.
+    Raises WowError where no setting fits.
     """
     _check_quantisation(card, wish, quantisers)
+    if wish.tiling and card.family not in TILES:
+        raise WowError(f"the VAE of {card.name} sees whole frames alone: leave --tiling away")
     allowed = settings(card, machine, quantisers, wish)
     if not allowed:
         raise WowError(f"{' and '.join(_insisted(wish))} do not go together on {machine.name}: leave one away")
@@ -121,7 +125,7 @@ def candidates(machine: Machine, quantisers: Sequence[str] = ()) -> list[Setting
             *(Setting("float32", "none"), Setting("bfloat16", "none"), Setting("bfloat16", "none", tiling=True)),
             *(Setting("bfloat16", "none", tiling, way) for way in quantisers for tiling in (False, True)),  # type: ignore[arg-type]
         ]
-    exact = [
+    precise = [
         Setting(offload="none"),
         Setting(offload="none", tiling=True),
         Setting(offload="model"),
@@ -135,13 +139,14 @@ def candidates(machine: Machine, quantisers: Sequence[str] = ()) -> list[Setting
         for offload in ("none", "model")
         for tiling in (False, True)
     ]
-    return [*exact, *quantised, Setting("float32", "none"), Setting("float32", "model", tiling=True)]
+    return [*precise, *quantised, Setting("float32", "none"), Setting("float32", "model", tiling=True)]
 
 
 def settings(card: Card, machine: Machine, quantisers: Sequence[str] = (), wish: Wish = NO_WISH) -> list[Setting]:
     """The settings that a model can be run in on a machine and a caller allows, best first."""
     known = quantisers if card.family in IN_BLOCKS else ()
-    return [setting for setting in candidates(machine, known) if _granted(setting, wish)]
+    allowed = (setting for setting in candidates(machine, known) if _granted(setting, wish))
+    return [setting for setting in allowed if card.family in TILES or not setting.tiling]
 
 
 def _check_quantisation(card: Card, wish: Wish, quantisers: Sequence[str]) -> None:
