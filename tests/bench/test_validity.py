@@ -125,14 +125,14 @@ def test_the_pages_are_whole_and_show_every_number() -> None:
 
 
 def test_charts_of_nothing_are_charts() -> None:
-    for drawn in (ladder([], {}), whiskers([]), scatter([], "x", "y"), ladder(["blur"], {"psnr": {}})):
+    for drawn in (ladder([], {}, "a"), whiskers([], "a"), scatter([], "x", "y"), ladder(["blur"], {"psnr": {}}, "a")):
         Whole(drawn)
-    assert "N/A" in ladder(["blur"], {"psnr": {}})
+    assert "N/A" in ladder(["blur"], {"psnr": {}}, "a")
 
 
 def test_labels_of_a_radar_stay_in_the_picture() -> None:
     axes = ("visual quality", "instruction understanding", "physical law", "planning")
-    drawn = radar(axes, {"run": dict.fromkeys(axes, 50.0)})
+    drawn = radar(axes, {"run": dict.fromkeys(axes, 50.0)}, "a")
     width = float(re.findall(r'svg viewBox="0 0 (\d+)', drawn)[0])
     labels = re.findall(r'text-anchor="(\w+)"[^>]*>(.*?)</text>', drawn)
     assert len(labels) == len(axes)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from wow.bench.align import resized, spread
 from wow.bench.cases import read_film
@@ -22,17 +24,21 @@ from wow.types import UInt8, Video, WowError
 HEIGHT = 160
 MOST_FRAMES = 48
 PAGE = Encoding(crf=26)
+SECONDS, SLOWEST = 4, 4.0
+"""How long a video is made to last [s], and how slow it may become [frames per second]."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One sample on a page. score: by which it was chosen. film: an mp4 as a data URL, the video beside its truth."""
+    """One sample on a page. score: by which it was chosen. film: an mp4 as a data URL, the video beside its truth.
+    poster: its first picture, which a browser shows before anybody plays it."""
 
     key: str
     prompt: str
     score: float
     values: dict[str, float]
     film: str
+    poster: str
 
 
 def sample_score(values: dict[str, float]) -> float | None:
@@ -81,21 +87,30 @@ def _shown(run: Results, suite: Suite, key: str) -> Shown:
         sides.append(_small(read_picture(sample.first_frame)[None]))
     told = run.content["samples"][key]
     values = {name: float(value) for name, value in told["values"].items()}
-    return Shown(key, str(told["prompt"]), sample_score(values) or 0.0, values, film_url(*sides))
+    joined = beside(*sides)
+    film = _url(joined, max(SLOWEST, len(joined) / SECONDS))
+    return Shown(key, str(told["prompt"]), sample_score(values) or 0.0, values, film, poster_url(joined[0]))
 
 
-def film_url(left: UInt8, right: UInt8) -> str:
-    """Two videos side by side, as long as the longer one, as a data URL of an mp4."""
+def beside(left: UInt8, right: UInt8) -> UInt8:
+    """Two videos side by side, as long as the longer one, and of an even width."""
     length = max(len(left), len(right))
     frames = [video[spread(len(video), length)] for video in (left, right)]
     gap = np.full((length, frames[0].shape[1], 4, 3), 255, np.uint8)
     joined = np.concatenate([frames[0], gap, frames[1]], axis=2)
-    return _url(joined[:, :, : joined.shape[2] // 2 * 2], max(4.0, length / 4))
+    return np.asarray(joined[:, :, : joined.shape[2] // 2 * 2])
+
+
+def poster_url(picture: UInt8) -> str:
+    """A picture [H, W, 3] as a data URL."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="jpeg", quality=70)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def alone_url(frames: UInt8) -> str:
     """One video of 4 s as a data URL of an mp4."""
-    return _url(_small(frames), len(frames) / 4)
+    return _url(_small(frames), len(frames) / SECONDS)
 
 
 def _url(frames: UInt8, fps: float) -> str:

@@ -11,11 +11,12 @@ from wow.bench.dimensions.registry import METRICS
 from wow.bench.executability import HEAD, NOTE, has_any
 from wow.bench.gaps import HEAD as HEAD_OF_GAPS
 from wow.bench.gaps import gaps
+from wow.bench.glossary import ABOUT, MEANINGS, direction
 from wow.bench.leaderboard import Leaderboard, estimate_of
 from wow.bench.pace import HEAD as PACE
 from wow.bench.pace import NOTE as PACE_NOTE
 from wow.bench.pace import rows_of
-from wow.bench.page import write_page
+from wow.bench.page import share_of, write_page
 from wow.bench.scoreboard import STRATA
 from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
 from wow.bench.suite_compare import Difference
@@ -77,14 +78,15 @@ def differences_table(differences: Sequence[Difference]) -> str:
 
 
 def _leaderboard(board: Leaderboard) -> str:
-    rows = [["", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]]
+    rows = [["run", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "samples"]]
     for place, run in enumerate(board.runs):
         groups = [shown(board.v2[place].groups.get(group), 1) for group in GROUPS]
         relative = "N/A: needs two runs" if board.v1 is None else shown(board.v1[place].estimate(), 1)
         overall = shown(board.v2[place].overall, 1)
         executed = board.executed[place].markdown()
         rows.append([board.labels[place], *groups, overall, relative, executed, str(run.content["counts"]["scored"])])
-    shared = f"Over what all runs have: {', '.join(board.shared) or 'nothing'}."
+    titles = "; ".join(METRICS[name].title for name in board.shared)
+    shared = f"Over what all runs have: {titles or 'nothing'}."
     return "\n\n".join([grid(rows), f"{board.over} {shared} {NOTE}", *_relative(board)])
 
 
@@ -103,12 +105,16 @@ def _metrics(board: Leaderboard) -> str:
     rows = [["metric", "needs", "better", *board.labels]]
     for name, metric in METRICS.items():
         found = [run.content["metrics"].get(name) for run in board.runs]
-        estimates = [estimate_of(one["estimate"]) if one else None for one in found]
+        estimates = [
+            share_of(name, done) or (estimate_of(one["estimate"]) if one else None)
+            for one, done in zip(found, board.executed, strict=True)
+        ]
         unit = f" [{metric.unit}]" if metric.unit else ""
         cells = [shown(one, 3) if one is None else f"{shown(one, 3)}, n {one.n}" for one in estimates]
-        better = "more" if metric.higher_is_better else "less"
+        better = direction(metric)
         rows.append([metric.title + unit, ", ".join(metric.needs), better, *cells])
-    return grid(rows)
+    meanings = [f"- {METRICS[name].title}: {meaning}" for name, meaning in MEANINGS.items()]
+    return "\n\n".join([grid(rows), ABOUT, "\n".join(meanings)])
 
 
 def _strata(board: Leaderboard, kind: str) -> str:

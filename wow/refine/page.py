@@ -240,5 +240,5 @@ def plain(text: str) -> str:
 
     Among these are those that turn the direction of writing, and halves of pairs, which no file can hold.
     """
-    shown = (letter if letter == " " or not is_unseen(letter) else f"\\u{ord(letter):04x}" for letter in text)
+    shown = (letter if letter in " \n\t" or not is_unseen(letter) else f"\\u{ord(letter):04x}" for letter in text)
     return escape("".join(shown))
