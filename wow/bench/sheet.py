@@ -19,6 +19,7 @@ p.how, .small { color: var(--muted); font-size: .88rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; background: var(--soft); } td.number { white-space: nowrap; }
 .wide td:first-child, .wide th:first-child { position: sticky; left: 0; background: Canvas; }
+.wide th:first-child { background: linear-gradient(var(--soft), var(--soft)), Canvas; }
 td.number i { color: var(--muted); font-style: normal; font-size: .8rem; display: block; }
 svg { max-width: 100%; height: auto; } .wide svg { max-width: none; }
 svg text { font-size: 12px; fill: currentColor; } .charts { display: flex; flex-wrap: wrap; gap: 1.5rem; }
