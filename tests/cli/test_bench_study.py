@@ -131,6 +131,9 @@ def test_answers_that_are_none_are_one_line(study: Path, tmp_path: Path) -> None
         file.write_text(json.dumps(answers))
         with pytest.raises(WowError, match=said):
             read_answers(file, key)
+    file.write_text("[1, 2]")
+    with pytest.raises(WowError, match="no JSON object"):
+        read_answers(file, key)
     file.write_text("{")
     with pytest.raises(WowError, match="holds no answers"):
         read_answers(file, key)

@@ -92,6 +92,20 @@ def test_siblings_share_the_first_picture_and_not_the_last() -> None:
     assert opened.task != closed.task and closed.success is None
 
 
+def test_an_expert_elsewhere_ends_when_what_it_moved_is_left_alone() -> None:
+    """Nobody tells it of a success: without an end of its own it wanders until time is up."""
+    environment = MetaWorld("faucet-close", cameras=(), size=48)
+    opened = record(environment, Job("faucet-close", "faucet-open", "expert", 2), RecordingOptions(size=48))
+    hurried = record(
+        environment, Job("faucet-close", "faucet-open", "expert", 2), RecordingOptions(size=48, max_steps=40)
+    )
+    environment.close()
+    things = opened.signals["sim.objects"].reshape(len(opened), 2, 7)[:, 0, :3]
+    assert opened.facts["control_steps"] < 200 and np.ptp(things[-6:], axis=0).max() < 0.003
+    assert np.linalg.norm(things[-1] - things[0]) > 0.03 and opened.success is None
+    assert hurried.success is False, "who is still at it when time is up did not do it"
+
+
 def test_a_collection_is_the_same_each_time_and_named_by_task() -> None:
     assert list(jobs(["reach"], 3, "expert", 10)) == list(jobs(["reach"], 3, "expert", 10))
     assert [job.seed for job in jobs(["reach"], 3, "expert", 10)] == [10, 11, 12]

@@ -57,6 +57,8 @@ def read_answers(path: Path, study: Study) -> Answers:
     choices: dict[str, bool] = {}
     try:
         told = json.loads(path.read_text())
+        if not isinstance(told, dict):
+            raise ValueError("it is no JSON object, as the page's download is")
         if told["format"] != FORMAT or told["study"] != study.name:
             raise WowError(f"{path} answers another study ({told['study']}, not {study.name})")
         for identity, given in dict(told["items"]).items():

@@ -73,7 +73,7 @@ def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episo
     rows: list[_Row] = [_look(environment, options)]
     raw: list[Array] = []
     targets = [environment.target]
-    success_step = -1
+    success_step, came_to_an_end = -1, False
     longest = options.max_steps // 3 if job.source == "random" else options.max_steps
     for step in range(longest):
         action = np.clip(policy(environment.state, step), -1.0, 1.0)
@@ -84,10 +84,14 @@ def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episo
             rows.append(_look(environment, options))
             targets.append(environment.target)
             finished = success_step >= 0 and step - success_step >= _HOLD
-            aimless = job.scene != job.task or job.source == "swapped"
-            if finished or (aimless and _at_rest(rows)):
+            is_elsewhere = job.scene != job.task
+            aimless = is_elsewhere or job.source == "swapped"
+            came_to_an_end = (aimless and _at_rest(rows)) or (is_elsewhere and _left_alone(rows))
+            if finished or came_to_an_end:
                 break
-    return _episode(job, options, rows, np.array(raw), np.array(targets), success_step, first)
+    # Whether another task's expert succeeded nobody knows; one who was still at it when time was up did not.
+    success = success_step >= 0 if job.scene == job.task else None if came_to_an_end else False
+    return _episode(job, options, rows, np.array(raw), np.array(targets), success_step, success, first)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,14 @@ def _at_rest(rows: list[_Row]) -> bool:
     """Whether the hand has not moved over the last six stored frames."""
     recent = np.array([row.truth.hand for row in rows[-6:]])
     return len(recent) == 6 and float(np.ptp(recent, axis=0).max()) < 0.003
+
+
+def _left_alone(rows: list[_Row]) -> bool:
+    """Whether a thing was moved, and has not moved any more over the last six stored frames: an expert in another
+    task's scene, who is told of no success, is done with it and would only wander."""
+    things = np.array([row.truth.objects[:, :3] for row in rows])
+    was_moved = float(np.linalg.norm(things - things[0], axis=-1).max()) > 0.03
+    return len(rows) > 6 and was_moved and float(np.ptp(things[-6:], axis=0).max()) < 0.003
 
 
 def _policy(job: Job, environment: MetaWorld, options: RecordingOptions) -> Policy:
@@ -203,6 +215,7 @@ def _episode(
     raw: Array,
     targets: Array,
     success_step: int,
+    success: bool | None,
     first: SceneTruth,
 ) -> Episode:
     frames = len(rows)
@@ -238,7 +251,7 @@ def _episode(
         task=task.instruction,
         captions=captions(task, gripper=first.gripper, objects=objects, goal=first.goal, seed=job.seed),
         source=job.source,
-        success=success_step >= 0 if job.scene == job.task else None,
+        success=success,
         signals=signals,
         facts={
             "task_name": job.task,
