@@ -31,7 +31,7 @@ check: setup
 	$(VENV)/bin/mypy
 
 test: check
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 wheel: setup
 	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
