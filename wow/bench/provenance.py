@@ -26,15 +26,16 @@ class Provenance:
         return "\n".join([f"`{self.command}`", "", *(f"- {name}: {fact}" for name, fact in facts.items())])
 
 
-def machine() -> str:
-    """This machine in words: processor, cores, memory, GPU, versions. The GPU only where torch is in use: loading it
-    to ask takes longer than many a measurement."""
+def machine(workers: int = 0) -> str:
+    """This machine in words: processor, cores, memory, GPU, versions, and how many processes shared the work. The GPU
+    only where torch is in use: loading it to ask takes longer than many a measurement."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     parts = [_processor(), f"{os.cpu_count()} cores", f"{memory:.0f} GiB"]
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
-    return ", ".join([*parts, f"Python {platform.python_version()}", f"torch {version('torch')}"])
+    shared = {0: [], 1: ["one process"]}.get(workers, [f"{workers} processes"])
+    return ", ".join([*parts, f"Python {platform.python_version()}", f"torch {version('torch')}", *shared])
 
 
 def _processor() -> str:

@@ -157,7 +157,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
             command=shlex.join(["wow", *sys.argv[1:]]),
             system=f"{self.model}, judged by {self.critics}, rewritten by {self.refiner}, {self.plan_from} executed",
             data=f"{self.tasks}: {self.seeds} scenes each from seed {self.seed}",
-            machine=f"{machine()}, {self.workers} processes",
+            machine=machine(self.workers),
             date=time.strftime("%Y-%m-%d %H:%M %Z"),
         )
         write_refinement(self.out, records, origin, self._identity())

@@ -212,7 +212,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             command=shlex.join(["wow", *sys.argv[1:]]),
             system=run.name,
             data=f"{run.suite.name}, {len(run.suite.samples)} samples",
-            machine=f"{machine()}, {self.workers} processes",
+            machine=machine(self.workers),
             date=time.strftime("%Y-%m-%d %H:%M %Z"),
         )
         content = write_results(run, origin)

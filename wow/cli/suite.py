@@ -119,7 +119,7 @@ class Evaluation:
             command=shlex.join(["wow", *sys.argv[1:]]),
             system=self._system(),
             data=f"{self.suite}: {len(self.tasks)} tasks, {self.episodes} episodes each",
-            machine=f"{machine()}, {self.workers} processes of one thread",
+            machine=f"{machine(self.workers)} of one thread",
             date=time.strftime("%Y-%m-%d %H:%M %Z"),
         )
         seeds = range(self.seed, self.seed + self.episodes)
