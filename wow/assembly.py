@@ -48,7 +48,7 @@ from wow.judges import prices_from_environment as prices_from_environment
 from wow.judges import speaker as speaker
 from wow.judges import store as store
 from wow.models.codec import Codec, CodecConfig
-from wow.models.critic import CriticConfig, CriticNetwork
+from wow.models.critic import CriticConfig, CriticNetwork, plan_width
 from wow.models.dit import DiT, DiTConfig
 from wow.models.idm import IdmConfig, InverseDynamicsModel, Scale
 from wow.models.judge import Judge as Judge
@@ -214,6 +214,19 @@ def load_policy(folder: Path, scale: ActionScale) -> Policy:
     return ready
 
 
+def beside_a_critic(folder: Path) -> Policy:
+    """The policy of a checkpoint folder as a critic asks it, in its own scale. Raises WowError where it has none."""
+    if "policy" not in weights.read_manifest(folder).parts:
+        raise WowError(f"{folder.name} has no policy that could stand beside a critic: train it with --policy none")
+    _, config = weights.load_part(folder, "policy")
+    return load_policy(folder, _scale(config["action_scale"])).requires_grad_(False)
+
+
+def mark_of_policy(folder: Path) -> str:
+    """What tells the policy of a checkpoint folder from others."""
+    return " ".join(sorted(file.sha256 for file in weights.read_manifest(folder).parts["policy"].files))
+
+
 def load_inverse(folder: Path, device: str | None = None) -> InverseDynamics:
     """The inverse dynamics model of a checkpoint folder. Raises WowError where it has none."""
     if "idm" not in weights.read_manifest(folder).parts:
@@ -245,7 +258,15 @@ def load_critic(folder: Path, device: str | None = None) -> LearnedCritic:
         )
     where = _device(device)
     tensors, config = weights.load_part(folder, "critic")
-    network: Any = CriticNetwork(CriticConfig(**_sizes(config["model"])))
+    model, policy = CriticConfig(**_sizes(config["model"])), None
+    if model.plan:
+        home = folder if "policy" in weights.read_manifest(folder).parts else weights.shipped()
+        policy = beside_a_critic(home)
+        if plan_width(policy) != model.plan:
+            raise WowError(f"the critic in {folder} learned beside a policy of another robot than the one in {home}")
+        if config.get("policy", mark_of_policy(home)) != mark_of_policy(home):
+            warnings.warn(f"{folder.name}'s critic learned beside another policy: train it again", stacklevel=2)
+    network: Any = CriticNetwork(model, policy)
     _fill(network, tensors, folder)
     network = network.eval().to(where).to(memory_format=torch.channels_last)
     calibration = judge_calibration(config.get("calibration", {}), str(folder))

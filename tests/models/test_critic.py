@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from wow import assembly
-from wow.models.critic import CriticConfig, CriticNetwork, shift_in_time
+from wow.models.critic import CriticConfig, CriticNetwork, plan_width, shift_in_time
 from wow.models.judge import Calibration, Judge, calibration_from_json, fit_chance, loudest, sigmoid
+from wow.models.policy import Policy, PolicyConfig
 from wow.types import WowError
 
 FAULTS = ("teleport", "freeze")
@@ -38,6 +41,47 @@ def asked(goals: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, to
 def test_the_default_ships_in_less_than_sixteen_megabytes() -> None:
     count = sum(p.numel() for p in CriticNetwork(CriticConfig(FAULTS)).parameters())
     assert count < 8_000_000 and 2 * count < 16_000_000
+
+
+def a_policy(seed: int) -> Policy:
+    torch.manual_seed(seed)
+    policy = Policy(PolicyConfig((16, 16, 16), (4, 4, 4), 4, 16, 16, 4, 384, 3))
+    torch.nn.init.normal_(policy.motion.weight)
+    return policy.eval()
+
+
+def beside(policy: Policy) -> CriticNetwork:
+    torch.manual_seed(0)
+    return CriticNetwork(replace(CONFIG, plan=plan_width(policy)), policy).eval()
+
+
+def test_what_a_policy_would_still_do_counts_and_the_policy_stays_as_it_is() -> None:
+    policy = a_policy(1)
+    network, other = beside(policy), beside(a_policy(2))
+    frames, words, mask = asked()
+    one, two = network(frames, words, mask), other(frames, words, mask)
+    assert not torch.allclose(one.done, two.done, atol=1e-3) and not torch.allclose(one.completed, two.completed)
+    assert torch.equal(one.faults, two.faults), "faults know no goal, and so no plan"
+    assert network.state_dict().keys() == other.state_dict().keys()
+    assert not any(name.startswith("_policy") or "decide" in name for name in network.state_dict())
+    one.completed.sum().backward()
+    assert all(parameter.grad is None for parameter in policy.parameters())
+
+
+def test_chosen_frames_and_goals_get_their_own_plans() -> None:
+    network = beside(a_policy(1))
+    frames, words, mask = asked()
+    every = network(frames, words, mask)
+    some = network(frames, words[:, 1:], mask[:, 1:], torch.tensor([[1, 4, 8], [0, 7, 8]]))
+    assert torch.allclose(some.done[0, 0], every.done[0, 1, [1, 4, 8]], atol=1e-4)
+    assert torch.allclose(some.done[1, 0], every.done[1, 1, [0, 7, 8]], atol=1e-4)
+
+
+def test_a_critic_and_its_policy_fit_together() -> None:
+    with pytest.raises(ValueError, match="beside 12"):
+        CriticNetwork(CONFIG, a_policy(1))
+    with pytest.raises(ValueError, match="beside 0"):
+        CriticNetwork(replace(CONFIG, plan=12))
 
 
 def test_a_goal_is_judged_the_same_whatever_else_is_asked(network: CriticNetwork) -> None:

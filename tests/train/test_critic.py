@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,7 +189,19 @@ def test_it_learns_to_tell_success_from_failure(objective: CriticObjective) -> N
 def test_from_the_command_to_a_verdict(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Trains, goes on where it was, exports, and the exported critic judges as the run's does."""
     run, folder = tmp_path / "run", tmp_path / "model"
-    words = ["train", "critic", "--recipe", "smoke", "--data", str(data), "--out", str(run), "--json"]
+    words = [
+        "train",
+        "critic",
+        "--recipe",
+        "smoke",
+        "--data",
+        str(data),
+        "--out",
+        str(run),
+        "--policy",
+        "none",
+        "--json",
+    ]
     sizes = [
         "--config.model.size",
         str(SIZE),
@@ -223,3 +236,27 @@ def test_from_the_command_to_a_verdict(data: Path, tmp_path: Path, capsys: pytes
     assert first["videos"] >= 24 and (tmp_path / "bench" / "report.md").is_file()
     assert main([*bench, "--num-frames", "9"]) == 0, "the same command again finds everything done"
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == first
+
+
+def test_a_critic_beside_a_policy_comes_back_with_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The policy of the model that comes with the package is asked, is not copied, and another one is noticed."""
+    run, folder = tmp_path / "run", tmp_path / "model"
+    words = ["train", "critic", "--recipe", "smoke", "--data", str(data), "--out", str(run)]
+    sizes = ["--config.model.size", str(SIZE), "--config.measured", "2", "--config.train.batch-size", "2"]
+    assert main([*words, *sizes, "--config.train.steps", "2"]) == 0
+    assert main(["train", "export", "--critic", str(run), "--out", str(folder)]) == 0
+    tensors, config = weights.load_part(folder, "critic")
+    assert config["model"]["plan"] > 0 and sum(tensor.numel() for tensor in tensors.values()) < 200_000
+    video = rolling(0).videos["front"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        verdict = assembly.load_critic(folder)(video, TEXTS["right"])
+    assert 0.0 <= verdict.success_probability <= 1.0
+    weights.save_part(folder, "critic", tensors, {**config, "policy": "another"})
+    with pytest.warns(UserWarning, match="another policy"):
+        assembly.load_critic(folder)
+    capsys.readouterr()
+    assert main([*words[:-1], str(tmp_path / "no"), "--policy", str(folder), *sizes]) == 2
+    assert "no policy" in capsys.readouterr().err

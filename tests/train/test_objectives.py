@@ -12,7 +12,7 @@ import torch
 from wow.assembly import load_text
 from wow.data.faults import FAULTS
 from wow.models.codec import Codec
-from wow.models.critic import CriticNetwork
+from wow.models.critic import CriticNetwork, plan_width
 from wow.models.dit import DiT
 from wow.models.idm import InverseDynamicsModel
 from wow.models.policy import Policy
@@ -204,12 +204,14 @@ def test_a_model_without_a_drafter_has_none_to_train(codec: Codec, tmp_path: Pat
 
 @pytest.mark.parametrize("recipe", ["mini", "gpu"])
 def test_the_models_of_a_recipe_fit_into_the_package(recipe: str) -> None:
+    policy = Policy(find_recipe(POLICY_RECIPES, recipe).model)
+    critic = replace(find_recipe(CRITIC_RECIPES, recipe).model, faults=tuple(FAULTS), plan=plan_width(policy))
     networks = [
         Codec(find_recipe(CODEC_RECIPES, recipe).model),
         DiT(find_recipe(WORLD_RECIPES, recipe).model),
-        Policy(find_recipe(POLICY_RECIPES, recipe).model),
+        policy,
         InverseDynamicsModel(find_recipe(IDM_RECIPES, recipe).model),
-        CriticNetwork(replace(find_recipe(CRITIC_RECIPES, recipe).model, faults=tuple(FAULTS))),
+        CriticNetwork(critic, policy),
     ]
     trained = sum(2 * parameter.numel() for network in networks for parameter in network.parameters())
     text = sum(file.bytes for file in read_manifest(shipped("wow-mini")).parts["text"].files)

@@ -30,6 +30,9 @@ class TrainCritic(Train):
     """Folders of LeRobot datasets of imagined videos whose plans were executed: wow run --suite … --record DIR."""
     codec: Path | None = None
     """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
+    policy: str = "wow-mini"
+    """Model, or checkpoint's folder, whose policy tells the critic what is still to be done in a frame; none for a
+    critic without."""
     start_from: StartFrom = ()
     """Models, checkpoints' folders or runs': training begins with their critic, of several the later one wins."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = CRITIC_RECIPES
@@ -45,7 +48,8 @@ class TrainCritic(Train):
         text = assembly.load_text()
         with in_turn():
             objective = self._prepared(text)
-        summary = train_part(self, objective, self.config.train, "critic", objective.about())
+        about = {**objective.about(), **({"policy": assembly.mark_of_policy(self._beside)} if self._beside else {})}
+        summary = train_part(self, objective, self.config.train, "critic", about)
         if os.environ.get("RANK", "0") != "0":
             return summary
         with Progress("calibrate", total=None, unit="videos") as progress:
@@ -56,6 +60,14 @@ class TrainCritic(Train):
             )
         add_to_run(self.out, {"calibration": asdict(calibration), "held_out": worth})
         return {**summary, **worth}
+
+    @property
+    def _beside(self) -> Path | None:
+        """The folder of the policy that stands beside the critic."""
+        from wow import assembly
+        from wow.train.export import as_checkpoint
+
+        return None if self.policy == "none" else as_checkpoint(assembly.checkpoint_folder(self.policy))
 
     def _prepared(self, text: TextConditioner) -> CriticObjective:
         """The objective, its data decoded and encoded, its network as training begins with it."""
@@ -72,7 +84,8 @@ class TrainCritic(Train):
 
             sources = open_critic_sources(self.data, self.imagined, self.camera, codec, on_done)
             cache = self.data[0] / ".cache"
-            objective = prepare_critic(self.config, sources, known_goals(), text, cache, codec, on_done)
+            policy = None if self._beside is None else assembly.beside_a_critic(self._beside)
+            objective = prepare_critic(self.config, sources, known_goals(), text, cache, codec, on_done, policy)
         for model in self.start_from:
             begin_with(objective.network, model, "critic")
         return objective

@@ -1,6 +1,8 @@
 """The critic: from a video and goals in words to whether each is reached, and which faults are seen in which frame.
 
-What the pictures show is computed once and asked about any number of goals. Faults do not depend on a goal.
+What the pictures show is computed once and asked about any number of goals. Faults do not depend on a goal. A policy
+that stands beside it says, for the frames that are looked at, what it would still do for the goal: nothing more where
+the goal is reached. The policy is not trained and not part of the weights.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+
+from wow.models.dit import Conditions
+from wow.models.policy import Policy
 
 IMPLAUSIBLE = ("teleport", "vanish", "duplicate", "morph", "reverse")
 """Faults after which nothing that a video shows can be believed."""
@@ -41,6 +46,7 @@ class CriticConfig:
     num_heads: int = 6
     points: int = 8
     text_width: int = 384
+    plan: int = 0
 
     def __post_init__(self) -> None:
         if self.size % 16 or self.num_frames < 3 or min(self.channels) < 8 or self.width % self.num_heads:
@@ -177,18 +183,27 @@ class Look(nn.Module):
 
 
 class CriticNetwork(nn.Module):
-    """Videos of `num_frames` frames in [-1, 1] and goals as word vectors, to a `Judgement`."""
+    """Videos of `num_frames` frames in [-1, 1] and goals as word vectors, to a `Judgement`.
 
-    def __init__(self, config: CriticConfig) -> None:
+    policy: who says what is still to be done, where the configuration has `plan` numbers for it. Raises ValueError
+    where there is one of the two without the other.
+    """
+
+    def __init__(self, config: CriticConfig, policy: Policy | None = None) -> None:
         super().__init__()
         self.config = config
+        if config.plan != plan_width(policy):
+            raise ValueError(f"a critic that is shown plans of {config.plan} numbers, beside {plan_width(policy)}")
+        self._policy = (policy,)  # in a tuple it is no part of this network: neither trained nor saved nor averaged
         width, kinds = config.width, len(config.faults)
+        told = width if config.plan else 0
         self.eye = Eye(config.channels)
         self.memory = Memory(config)
         self.reader = GoalReader(config.text_width, width)
         self.look = Look(config)
-        self.done = _head(2 * width, width, 2)
-        self.completed = _head(4 * width, width, 1)
+        self.told = _head(config.plan, width, width) if config.plan else None
+        self.done = _head(2 * width + told, width, 2)
+        self.completed = _head(4 * width + told, width, 1)
         self.fault_frames = _head(width, width, kinds)
         self.faults = _head(2 * width, width, kinds + len(MERITS))
         for module in self.modules():
@@ -210,8 +225,11 @@ class CriticNetwork(nn.Module):
         memory = self.memory(seen)
         goal = _clips(self.reader(words.flatten(0, 1), mask.flatten(0, 1)), words.shape[1])
         if chosen is not None:
-            seen = seen[torch.arange(len(seen), device=seen.device)[:, None], chosen]
+            of_clip = torch.arange(len(seen), device=seen.device)[:, None]
+            seen, frames = seen[of_clip, chosen], frames[of_clip, chosen]
         looked = self._look(seen, goal)
+        if self.told is not None:
+            looked = torch.cat([looked, self.told(self._left(frames, words, mask).to(looked.dtype))], dim=-1)
         answers = self.done(torch.cat([looked, repeat(goal, "b g d -> b g f d", f=looked.shape[2])], dim=-1))
         whole = torch.cat([memory.mean(dim=1), memory.amax(dim=1)], dim=-1)
         final = torch.cat([looked[:, :, -1], goal, repeat(whole, "b d -> b g d", g=goal.shape[1])], dim=-1)
@@ -225,6 +243,22 @@ class CriticNetwork(nn.Module):
             merits=merits_and_faults[:, : len(MERITS)],
         )
 
+    @torch.no_grad()
+    def _left(self, frames: Float[Tensor, "b f 3 h w"], words: Tensor, mask: Tensor) -> Float[Tensor, "b g f p"]:
+        """What the policy would still do from every frame for every goal."""
+        (policy,) = self._policy
+        assert policy is not None
+        policy.to(frames.device)
+        goals, count = words.shape[1], frames.shape[1]
+        pictures = repeat(frames, "b f c h w -> (b g f) c h w", g=goals).float()
+        each = [repeat(x, "b g l ... -> (b g f) l ...", f=count) for x in (words, mask)]
+        rows = torch.zeros(len(pictures), device=frames.device)
+        motion = torch.zeros(len(pictures), 0, policy.config.action_width, device=frames.device)
+        free = rows.bool()
+        plan = policy(pictures, Conditions(each[0].float(), each[1], ~free, motion, rows, rows, free))
+        left: Tensor = rearrange(plan, "(b g f) t a -> b g f (t a)", g=goals, f=count)
+        return left
+
     def _look(self, seen: Float[Tensor, "b f c h w"], goal: Float[Tensor, "b g d"]) -> Float[Tensor, "b g f d"]:
         """Every frame with every goal."""
         goals, frames = goal.shape[1], seen.shape[1]
@@ -232,6 +266,11 @@ class CriticNetwork(nn.Module):
         looked = self.look(each, repeat(goal, "b g d -> (b g f) d", f=frames))
         vectors: Tensor = rearrange(looked, "(b g f) d -> b g f d", g=goals, f=frames)
         return vectors
+
+
+def plan_width(policy: Policy | None) -> int:
+    """How many numbers a policy's motion has; 0 without one."""
+    return 0 if policy is None else policy.config.num_transitions * policy.config.action_width
 
 
 def _clips(frames: Float[Tensor, "n *rest"], count: int) -> Tensor:

@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from wow.data.faults import FAULTS
 from wow.models.codec import Codec
-from wow.models.critic import CriticConfig, CriticNetwork, Judgement
+from wow.models.critic import CriticConfig, CriticNetwork, Judgement, plan_width
 from wow.models.judge import as_pictures
+from wow.models.policy import Policy
 from wow.models.text import TextConditioner
 from wow.train.critic_data import (
     CriticSource,
@@ -107,10 +108,16 @@ class CriticObjective:
     """Judges clips of which the outcome is known, for their own goal and for another."""
 
     def __init__(
-        self, run: CriticRun, sources: Sequence[CriticSource], goals: Goals, text: TextTable, codec: Codec | None = None
+        self,
+        run: CriticRun,
+        sources: Sequence[CriticSource],
+        goals: Goals,
+        text: TextTable,
+        codec: Codec | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.run, self.sources, self.goals, self.text, self.codec = run, tuple(sources), goals, text, codec
-        network: nn.Module = fresh(lambda: CriticNetwork(run.model), run.train)
+        network: nn.Module = fresh(lambda: CriticNetwork(run.model, policy), run.train)
         # On a CPU convolutions run up to twice as fast in this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.texts = wordings(sources)
@@ -258,14 +265,16 @@ def prepare_critic(
     cache: Path,
     codec: Codec | None = None,
     on_done: Callable[[str, int, int], None] = lambda what, done, total: None,
+    policy: Policy | None = None,
 ) -> CriticObjective:
-    """The objective, with every text encoded once. Raises WowError where no outcome is known."""
+    """The objective, with every text encoded once. policy: who stands beside the critic. Raises WowError where no
+    outcome is known."""
     if not sources:
         raise WowError("no data named: say --data DIR")
     texts = [text for source in sources for episode in source.clips.texts for text in episode]
     table = encode_texts(conditioner, texts, cache, lambda done, total: on_done("texts", done, total))
-    model = replace(run.model, faults=tuple(FAULTS), text_width=int(table.tokens.shape[1]))
-    return CriticObjective(replace(run, model=model), sources, goals, table, codec)
+    model = replace(run.model, faults=tuple(FAULTS), text_width=int(table.tokens.shape[1]), plan=plan_width(policy))
+    return CriticObjective(replace(run, model=model), sources, goals, table, codec, policy)
 
 
 def _kind(source: CriticSource, episode: int) -> str | None:
