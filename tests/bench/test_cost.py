@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from wow.bench.arithmetic import flop_counter, matrix_rate
 from wow.bench.cost import Cost, measure_cost, with_cold_command
 from wow.bench.samples import Clip
 from wow.bench.system import Asked
-from wow.models.arithmetic import flop_counter, matrix_rate
 from wow.types import UInt8, WowError
 
 

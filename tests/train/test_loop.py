@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wow.bench.arithmetic import Gauge
 from wow.train.checkpoint import latest_checkpoint, load_average
 from wow.train.distributed import World
 from wow.train.loop import TrainConfig, learning_rate, step_generator, train
@@ -133,11 +134,11 @@ def test_a_run_without_checkpoint_has_no_weights(tmp_path: Path) -> None:
 
 def test_a_run_tells_its_arithmetic_and_how_much_of_the_machine_it_used(tmp_path: Path) -> None:
     """Two products there, two back for their weights, and one to reach the first layer; two operations a number."""
-    outcome = train(Parabola(), config(6), tmp_path, ALONE)
+    outcome = train(Parabola(), config(6), tmp_path, ALONE, gauge=Gauge())
     first, second = 2 * 3 * 8, 2 * 8 * 1
     assert outcome.flops_per_sample == 2 * first + 3 * second
     assert outcome.share_of_matrix_rate is not None and 0 < outcome.share_of_matrix_rate < 0.01
-    again = train(Parabola(), config(7), tmp_path, ALONE)
+    again = train(Parabola(), config(7), tmp_path, ALONE, gauge=Gauge())
     assert again.flops_per_sample is None and again.share_of_matrix_rate is None, "one step is none to measure"
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
+from wow.bench.arithmetic import flop_counter, matrix_rate
 from wow.bench.samples import Clip
 from wow.bench.system import Asked, Imaginer
-from wow.models.arithmetic import flop_counter, matrix_rate
 from wow.types import WowError
 
 

@@ -115,7 +115,8 @@ def _table(models: list[Mapping[str, object]]) -> str:
         [
             *lines,
             "",
-            "GPU: with everything on it, one network at a time, or one block at a time with the VAE in tiles.",
+            "GPU: with everything on it, one network at a time, or one block at a time with the VAE in tiles where "
+            "the library has any.",
             "wow models NAME shows one with the files it is made of. Nothing is ever downloaded.",
         ]
     )
@@ -129,7 +130,8 @@ def _row(model: Mapping[str, object]) -> tuple[str, ...]:
     licence = str(model["licence"]).split(" (")[0]
     weights = f"{model['weights_gb']} GB"
     takes = _mapping(model["gpu_gb"])
-    gpu = f"{takes['none']:.0f}, {takes['model']:.0f} or {takes['blocks, tiles']:.0f}"
+    least = takes.get("blocks, tiles", takes["blocks"])
+    gpu = f"{takes['none']:.0f}, {takes['model']:.0f} or {least:.0f}"
     named = (str(model[key]) for key in ("name", "size", "backbone"))
     return (*named, clip, steps, guidance, weights, gpu, licence)
 

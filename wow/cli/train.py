@@ -325,6 +325,7 @@ def train_part(
     command: Train, objective: Objective[Any], config: TrainConfig, part: str, about: dict[str, Any]
 ) -> Summary:
     """Trains a part of a checkpoint from where its run was, and says how it went."""
+    from wow.bench.arithmetic import Gauge
     from wow.train.distributed import join, leave
     from wow.train.export import write_run
     from wow.train.loop import train
@@ -340,6 +341,7 @@ def train_part(
             world,
             max_minutes=command.max_minutes,
             on_step=lambda step, loss: progress.update(step, f"loss {loss:.4f}" if math.isfinite(loss) else ""),
+            gauge=Gauge(),
         )
     leave()
     if outcome.interrupted:

@@ -15,7 +15,6 @@ from wow.train.critic import CriticRun
 from wow.train.recipes import CRITIC_RECIPES
 
 if TYPE_CHECKING:
-    from wow.models.text import TextConditioner
     from wow.train.critic import CriticObjective
     from wow.train.critic_data import Goals
 
@@ -45,16 +44,15 @@ class TrainCritic(Train):
         from wow.train.distributed import in_turn
         from wow.train.export import add_to_run
 
-        text = assembly.load_text()
         with in_turn():
-            objective = self._prepared(text)
+            objective = self._prepared()
         about = {**objective.about(), **({"policy": assembly.mark_of_policy(self._beside)} if self._beside else {})}
         summary = train_part(self, objective, self.config.train, "critic", about)
         if os.environ.get("RANK", "0") != "0":
             return summary
         with Progress("calibrate", total=None, unit="videos") as progress:
             calibration, worth = calibrate_critic(
-                trained_judge(objective, self.out, text),
+                trained_judge(objective, self.out, assembly.load_text()),
                 objective,
                 on_done=lambda done, total: progress.update(done, f"of {total}"),
             )
@@ -69,7 +67,7 @@ class TrainCritic(Train):
 
         return None if self.policy == "none" else as_checkpoint(assembly.checkpoint_folder(self.policy))
 
-    def _prepared(self, text: TextConditioner) -> CriticObjective:
+    def _prepared(self) -> CriticObjective:
         """The objective, its data decoded and encoded, its network as training begins with it."""
         from wow import assembly
         from wow.train.critic import prepare_critic
@@ -83,7 +81,7 @@ class TrainCritic(Train):
                 progress.update(done, f"of {total} {what}")
 
             sources = open_critic_sources(self.data, self.imagined, self.camera, codec, on_done)
-            cache = self.data[0] / ".cache"
+            cache, text = self.data[0] / ".cache", assembly.load_text()
             policy = None if self._beside is None else assembly.beside_a_critic(self._beside)
             objective = prepare_critic(self.config, sources, known_goals(), text, cache, codec, on_done, policy)
         for model in self.start_from:

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from wow.models.arithmetic import flop_counter, matrix_rate
 from wow.train.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from wow.train.distributed import World
 from wow.types import UInt8, WowError
@@ -86,6 +85,20 @@ class Objective(Protocol[B]):
         """A picture, uint8 [H, W, 3], for a person to look at."""
 
 
+class Gauge(Protocol):
+    """Who counts the arithmetic of a step, and knows what a device could do."""
+
+    def counting(self) -> AbstractContextManager[object]:
+        """Around what is to be counted."""
+
+    @property
+    def flops(self) -> int:
+        """What was counted, a multiplication and an addition as two."""
+
+    def peak(self, device: torch.device) -> float:
+        """Operations per second of matrix products on a device."""
+
+
 @runtime_checkable
 class HasMatrices(Protocol):
     """A network that names the weights which are matrices between hidden states."""
@@ -101,7 +114,7 @@ class Outcome:
     flops_per_sample: arithmetic of one sample there and back, the optimiser's share included, a multiplication and an
     addition counted as two. share_of_matrix_rate: what this call did of it a second, the preparing of batches and all
     else included, as a share of what matrix products reach here (float32 on a CPU, bfloat16 on a GPU), of all
-    processes; None where this call took no second step.
+    processes; None where this call took no second step, or nobody counted.
     """
 
     step: int
@@ -186,6 +199,7 @@ def train(
     *,
     max_minutes: float | None = None,
     on_step: OnStep = lambda step, loss: None,
+    gauge: Gauge | None = None,
 ) -> Outcome:
     """Trains until all steps are done, `max_minutes` of this call have passed, or SIGINT or SIGTERM arrives.
 
@@ -205,7 +219,7 @@ def train(
     log = _Log(run) if world.leads else None
     began, first_step, saved_at = time.monotonic(), progress.step, time.monotonic()
     step, loss_value = progress.step, math.nan
-    meter = _Meter(config.batch_size, world)
+    meter = _Meter(config.batch_size, world, gauge)
     with _stop_signals() as stop:
         while step < config.steps:
             with meter.counting(step - first_step):
@@ -215,9 +229,7 @@ def train(
             now = time.monotonic()
             if log and (step % config.log_every == 0 or step == config.steps):
                 loss_value = float(loss)
-                rate = meter.rate(step - first_step, now - began)
-                told = {name: float(value) for name, value in numbers.items()}
-                log.write(step, {"loss": loss_value, "samples_per_second": rate, **told})
+                log.write(step, loss_value, meter.rate(step - first_step, now - began), numbers)
             on_step(step, loss_value)
             if log and step % config.preview_every == 0:
                 log.picture(step, objective.preview(average))
@@ -275,13 +287,13 @@ def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
 class _Meter:
     """How fast training is, beside what the devices can do. samples: of a step in this process."""
 
-    def __init__(self, samples: int, world: World) -> None:
-        self._samples, self._processes = samples, world.size
-        self._counter, self._peak = flop_counter(), world.size * matrix_rate(device=world.device)
+    def __init__(self, samples: int, world: World, gauge: Gauge | None) -> None:
+        self._samples, self._processes, self._gauge = samples, world.size, gauge
+        self._peak = math.nan if gauge is None else world.size * gauge.peak(world.device)
 
     def counting(self, steps: int) -> AbstractContextManager[object]:
         """Around a step: the second one's arithmetic is counted, since the first one also sets things up."""
-        return self._counter if steps == 1 else nullcontext()
+        return self._gauge.counting() if steps == 1 and self._gauge is not None else nullcontext()
 
     def rate(self, steps: int, seconds: float) -> float:
         """Samples per second of all processes."""
@@ -290,7 +302,7 @@ class _Meter:
     def told(self, steps: int, seconds: float) -> dict[str, Any]:
         """What an `Outcome` says of so many steps in so many seconds."""
         rate = self.rate(steps, seconds)
-        flops = self._counter.get_total_flops() / self._samples if steps > 1 else None
+        flops = self._gauge.flops / self._samples if steps > 1 and self._gauge is not None else None
         share = None if flops is None else flops * rate / self._peak
         return {"samples_per_second": rate, "flops_per_sample": flops, "share_of_matrix_rate": share}
 
@@ -306,11 +318,10 @@ class _Log:
         self._board = SummaryWriter(str(run / "tensorboard"))
         self._lines = (run / "log.jsonl").open("a", buffering=1)
 
-    def write(self, step: int, numbers: Mapping[str, float]) -> None:
-        self._lines.write(
-            json.dumps({"step": step} | {name: round(value, 6) for name, value in numbers.items()}) + "\n"
-        )
-        for name, value in numbers.items():
+    def write(self, step: int, loss: float, rate: float, numbers: Mapping[str, Tensor]) -> None:
+        told = {"loss": loss, "samples_per_second": rate, **{name: float(value) for name, value in numbers.items()}}
+        self._lines.write(json.dumps({"step": step} | {name: round(value, 6) for name, value in told.items()}) + "\n")
+        for name, value in told.items():
             self._board.add_scalar(name, value, step)
 
     def picture(self, step: int, picture: UInt8) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -38,6 +39,26 @@ def flop_counter() -> FlopCounterMode:
     there = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
     return FlopCounterMode(display=False, custom_mapping={there: _attention_flops, back: _attention_flops_back})
+
+
+class Gauge:
+    """Counts the arithmetic of what is done while it counts, for `wow.train.loop`."""
+
+    def __init__(self) -> None:
+        self._counter = flop_counter()
+
+    def counting(self) -> AbstractContextManager[object]:
+        """Around what is to be counted."""
+        return self._counter
+
+    @property
+    def flops(self) -> int:
+        """What was counted."""
+        return self._counter.get_total_flops()
+
+    def peak(self, device: torch.device) -> float:
+        """What matrix products reach on a device, in operations per second."""
+        return matrix_rate(device=device)
 
 
 def _attention_flops(query: Words, key: Words, value: Words, *_: Any, out_shape: Any = None, **__: Any) -> int:
