@@ -7,6 +7,7 @@ by piece and remembers what it has seen. Where both agree, names and the handlin
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ DEVIATION = [2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2
 """Of the latents of Wan2.1, as they were published."""
 
 
-class Layers:
+class Layers(ABC):
     """What both autoencoders are made of. Clips are [c, t, h, w]."""
 
     def __init__(self, weights: dict[str, Any]) -> None:
@@ -81,8 +82,9 @@ class Layers:
     def head(self, half: str, x: Any) -> Any:
         return self.conv(f"{half}.head.2", F.silu(self.norm(f"{half}.head.0", x)))
 
+    @abstractmethod
     def levels(self, half: str, x: Any) -> Any:
-        raise NotImplementedError
+        """The resolutions of a half, one after the other: how they are named is what tells 2.1 from 2.2."""
 
     def encode(self, clip: Any) -> Any:
         """The means of the latents."""

@@ -144,6 +144,8 @@ def test_what_is_no_number_is_not_judged() -> None:
     read.values[3, 1] = np.nan
     with pytest.raises(WowError, match="no number"):
         judged(read, straight(WAY))
+    with pytest.raises(WowError, match="no number"):
+        judged(straight(WAY), straight(WAY), left=read)
 
 
 def test_paths_of_other_lengths_are_compared_by_their_share() -> None:

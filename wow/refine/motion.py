@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from wow.models.judge import sigmoid
 from wow.types import Actions, UInt8, Verdict, Video, WowError
 
 Array = NDArray[np.float64]
@@ -82,10 +83,10 @@ class MotionCritic:
         off = np.linalg.norm(seen.path - expected.path, axis=-1)
         fingers = np.abs(seen.gripper - expected.gripper)
         strays = float(off.mean() + FINGERS * fingers.mean())
-        if not math.isfinite(strays):
-            raise WowError("no motion can be read from this video: what inverse dynamics says of it is no number")
-        likeness = _falling(strays, EVEN_CHANCE, WIDTH)
         left = 0.0 if seconds is not None else way(motion_of(self.practised(video.frames[-1], goal, None)).path)
+        if not math.isfinite(strays + left):
+            raise WowError("no motion can be read from this video: what is said of it is no number")
+        likeness = _falling(strays, EVEN_CHANCE, WIDTH)
         chance = likeness * _falling(left, UNDONE, UNDONE_WIDTH)
         worst = round(float(off.argmax()) / (SAMPLES - 1) * last)
         completed = chance >= 0.5
@@ -107,7 +108,7 @@ def way(path: Array) -> float:
 
 def _falling(value: float, middle: float, width: float) -> float:
     """From 1 for small values to 0 for large ones, one half in the middle."""
-    return float(1.0 / (1.0 + np.exp(min((value - middle) / width, 50.0))))
+    return float(sigmoid((middle - value) / width))
 
 
 def motion_of(actions: Actions) -> Motion:
