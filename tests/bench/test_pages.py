@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import unicodedata
 from base64 import b64decode
-from html.parser import HTMLParser
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.page_tags import PageTags
 from wow.bench.charts import COLOURS, bars, ladder, legend, radar, scatter, whiskers
 from wow.bench.dimensions.registry import METRICS
 from wow.bench.glossary import MEANINGS
@@ -21,25 +21,6 @@ from wow.bench.study_page import study_page
 
 HOSTILE = "a </style></title><script>alert(1)</script> \"'&amp; \x1b[2J \x00 \u202e \udcff <img src=x onerror=y>"
 SHOWN = "\\u001b[2J \\u0000 \\u202e \\udcff"
-
-
-class Tags(HTMLParser):
-    """The tags of a page with their attributes, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def shape(self) -> list[tuple[str, list[str]]]:
-        return [(tag, sorted(attributes)) for tag, attributes in self.found]
 
 
 def pieces(word: str) -> str:
@@ -61,33 +42,33 @@ def pieces(word: str) -> str:
 
 def test_whatever_others_wrote_is_text_and_nothing_unseen_is_in_the_page() -> None:
     harmless, hostile = pieces("x" * 20 + " y"), pieces(HOSTILE)
-    assert {tag for tag, _ in Tags(hostile).found} == {tag for tag, _ in Tags(harmless).found}
-    assert not any(name.startswith("on") for _, names in Tags(hostile).shape() for name in names)
+    assert {tag for tag, _ in PageTags(hostile).tags} == {tag for tag, _ in PageTags(harmless).tags}
+    assert not any(name.startswith("on") for _, names in PageTags(hostile).tags for name in names)
     hostile.encode("utf-8")
     assert not {sign for sign in hostile if unicodedata.category(sign) in ("Cc", "Cf", "Cs")} - {"\n"}
-    assert SHOWN in Tags(hostile).text and "<script>alert(1)</script>" in Tags(hostile).text
+    assert SHOWN in PageTags(hostile).text and "<script>alert(1)</script>" in PageTags(hostile).text
 
 
 def test_a_prompt_in_a_study_is_text() -> None:
     item = {"id": "1", "task": "rating", "prompt": HOSTILE, "film": "data:"}
     found = study_page("name", [item], {"visual": ("Visual", "hint")})
-    assert [tag for tag, _ in Tags(found).found].count("script") == 2 and "<img" not in found
+    assert [tag for tag, _ in PageTags(found).tags].count("script") == 2 and "<img" not in found
     assert not {sign for sign in found if unicodedata.category(sign) in ("Cc", "Cf", "Cs")} - {"\n"}
 
 
 def test_every_chart_says_what_it_shows() -> None:
-    charts = [attributes for tag, attributes in Tags(pieces("word")).found if tag == "svg"]
+    charts = [attributes for tag, attributes in PageTags(pieces("word")).tags if tag == "svg"]
     assert len(charts) == 5 and all(chart["aria-label"] and chart["role"] == "img" for chart in charts)
 
 
 @pytest.mark.parametrize("runs", [1, 12])
 def test_bars_and_their_labels_fit_a_phone(runs: int) -> None:
     longest = max((metric.title for metric in METRICS.values()), key=len)
-    drawn = Tags(bars({f"run {n}": [(longest, 100.0)] for n in range(runs)}, "t"))
-    (chart,) = [attributes for tag, attributes in drawn.found if tag == "svg"]
+    drawn = PageTags(bars({f"run {n}": [(longest, 100.0)] for n in range(runs)}, "t"))
+    (chart,) = [attributes for tag, attributes in drawn.tags if tag == "svg"]
     width = float(chart["width"] or 0)
     assert width <= 390 - 32 and 7.5 * len(longest) <= width
-    for tag, attributes in drawn.found:
+    for tag, attributes in drawn.tags:
         if tag == "rect":
             assert float(attributes["x"] or 0) + float(attributes["width"] or 0) <= width - 40, "room for the number"
 

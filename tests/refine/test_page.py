@@ -7,13 +7,13 @@ import io
 import re
 import unicodedata
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from tests.page_tags import PageTags
 from wow.refine.contract import Attempt, Round
 from wow.refine.page import write_page
 from wow.types import Verdict, Video
@@ -37,33 +37,14 @@ def page_of(path: Path, rounds: list[Round], goal: str = "open the drawer") -> s
     return (path / "page.html").read_text(encoding="utf-8")
 
 
-class Seen(HTMLParser):
-    """The tags with their attributes, and the text outside of the style."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def attributes(self, tag: str, name: str) -> list[str | None]:
-        return [attributes.get(name) for kind, attributes in self.tags if kind == tag]
-
-
 def test_whatever_was_said_is_text_and_nothing_unseen_is_in_the_file(tmp_path: Path) -> None:
     harmless, page = page_of(tmp_path, rounds_of(3, "x"), "open"), page_of(tmp_path, rounds_of(3, HOSTILE), HOSTILE)
-    structure = [(tag, sorted(attributes)) for tag, attributes in Seen(page).tags if tag not in ("ins", "del")]
+    structure = [(tag, sorted(attributes)) for tag, attributes in PageTags(page).tags if tag not in ("ins", "del")]
     assert structure == [
-        (tag, sorted(attributes)) for tag, attributes in Seen(harmless).tags if tag not in ("ins", "del")
+        (tag, sorted(attributes)) for tag, attributes in PageTags(harmless).tags if tag not in ("ins", "del")
     ]
     assert not {sign for sign in page if unicodedata.category(sign) in ("Cc", "Cf", "Cs")} - {"\n"}
-    said = Seen(page).text
+    said = PageTags(page).text
     for words in ("goal", "reason", "critic", "mute", "why", "note", "fact"):
         start = "" if words == "goal" else f"{words} "
         assert (
@@ -72,7 +53,7 @@ def test_whatever_was_said_is_text_and_nothing_unseen_is_in_the_file(tmp_path: P
 
 
 def test_pictures_say_what_they_are_and_bars_lead_to_their_videos(tmp_path: Path) -> None:
-    page = Seen(page_of(tmp_path, rounds_of(5, "x")))
+    page = PageTags(page_of(tmp_path, rounds_of(5, "x")))
     assert len(page.attributes("img", "alt")) == 7 and all(page.attributes("img", "alt"))
     places = [f"#{place}" for place in page.attributes("h3", "id") if place]
     assert page.attributes("a", "href") == places and len(set(places)) == 5
