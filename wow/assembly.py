@@ -29,6 +29,7 @@ from wow.act.policy import PolicyPlanner as PolicyPlanner
 from wow.act.reading import Layout
 from wow.data.embodiment import embodiment_from_json
 from wow.imagine.actions import ActionScale
+from wow.imagine.anew import motion_corrector as motion_corrector
 from wow.imagine.contract import demand
 from wow.imagine.correct import Read
 from wow.imagine.mini import MiniWorldModel as MiniWorldModel
@@ -56,6 +57,7 @@ from wow.models.judge import calibration_from_json as judge_calibration
 from wow.models.policy import Policy, PolicyConfig
 from wow.models.text import TextConditioner, TextEncoder, TextEncoderConfig
 from wow.refine.contract import Attempt as Attempt
+from wow.refine.contract import Corrector as Corrector
 from wow.refine.contract import Critic as Critic
 from wow.refine.contract import Paced as Paced
 from wow.refine.contract import Refiner as Refiner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -210,6 +211,20 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("processes", "said"), [("1", "wow {} wound up"), ("2", "wow {}")])
+def test_one_process_of_several_ends_without_winding_up(processes: str, said: str) -> None:
+    """What threads of gloo do while the interpreter winds up would abort a process whose work is done."""
+    code = "import atexit, sys; from wow.cli.main import main; atexit.register(print, 'wound up'); sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"WORLD_SIZE": processes},
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0 and " ".join(done.stdout.split()) == said.format(__version__)
 
 
 def test_plain_keeps_what_json_knows() -> None:

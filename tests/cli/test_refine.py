@@ -109,7 +109,8 @@ def test_nothing_has_to_be_installed_or_named_for_it(tmp_path: Path) -> None:
 
 def test_it_writes_the_best_video_the_trace_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert refine(out, "--critic", "stir,away", "--max-samples", "5", "--candidates", "2", "--json") == 0
+    words = ["--critic", "stir,away", "--max-samples", "5", "--candidates", "2", "--motion-corrections", "0"]
+    assert refine(out, *words, "--json") == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["videos"] == 5 and summary["rounds"] == 3 and summary["tokens"] == 25
     assert summary["probability"] >= summary["probability_of_the_first"]
@@ -148,6 +149,17 @@ def test_the_same_command_continues_and_a_larger_budget_goes_on(
     assert "seed 0, not 9" in capsys.readouterr().err
 
 
+def test_motions_are_corrected_and_the_trace_says_for_which_actions(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert refine(out, "--max-samples", "4", "--candidates", "1", "--motion-corrections", "1") == 0
+    first, second, third, *_ = [json.loads(line) for line in (out / "trace.jsonl").read_text().splitlines()][1:]
+    assert first["prompt"] == second["prompt"] == "open the drawer" != third["prompt"]
+    assert first["attempts"][0]["actions"] is None and first["attempts"][0]["seed"] == second["attempts"][0]["seed"]
+    assert np.asarray(second["attempts"][0]["actions"]).shape == (4, 7)
+    assert "the same words; the motion is moved" in (out / "report.html").read_text()
+    assert refine(out, "--max-samples", "4", "--candidates", "1", "--motion-corrections", "2") == 2, "another search"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -157,6 +169,7 @@ def test_the_same_command_continues_and_a_larger_budget_goes_on(
         (["--critic", "stir", "--max-samples", "0"], "--max-samples"),
         (["--critic", "stir", "--candidates", "0"], "--candidates"),
         (["--critic", "stir", "--max-seconds", "-1"], "above 0"),
+        (["--critic", "stir", "--motion-corrections", "-1"], "--motion-corrections"),
         (["--critic", "stir", "--max-cost", "1"], "WOW_ENDPOINT_PRICES"),
     ],
 )

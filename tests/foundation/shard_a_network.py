@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from wow.cli.processes import end_at_once
 from wow.foundation.cards import CARDS
 from wow.foundation.finetune import FineTuning
 from wow.foundation.finetune_loss import Example
@@ -50,3 +51,4 @@ for name in ("wow-1-wan-14b-2m", "wan2.2-ti2v-5b", "cosmos-predict1-7b", "cosmos
             assert torch.allclose(gradient, expected[key], rtol=1e-4, atol=1e-6), (name, key)
 print(f"process {dist.get_rank()} of {dist.get_world_size()} agrees")
 dist.destroy_process_group()
+end_at_once(0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from wow.cli.processes import end_at_once
 from wow.foundation.parallel import join
 from wow.foundation.speed import Speed
 
@@ -30,3 +31,4 @@ together, also = test_speed.draw("wow-1-wan-1.3b-2m", Speed(cache_threshold=10.0
 assert skipped == also and torch.allclose(alone, together, atol=1e-5)
 print(f"process {team.rank} of {team.size} agrees")
 torch.distributed.destroy_process_group()
+end_at_once(0)

@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import torch
 from safetensors.torch import save_file
+from wow.cli.processes import end_at_once
 from train.test_loop import Parabola, config
 from wow.train.distributed import join, leave
 from wow.train.loop import train
@@ -32,6 +33,7 @@ outcome = train(objective, replace(config(12), preview_every=100), Path({run!r})
 save_file(dict(objective.network.state_dict()), Path({run!r}) / f"rank-{{world.rank}}.safetensors")
 assert outcome.finished and world.size == 2
 leave()
+end_at_once(0)
 """
 
 
@@ -52,13 +54,6 @@ def test_two_processes_end_with_the_same_weights_and_one_checkpoint(tmp_path: Pa
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000012"]
 
 
-TRAIN = """
-import sys
-from wow.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 def together(count: int, words: list[str]) -> list[int]:
     """The exit codes of processes that run one command as torchrun starts them."""
     with socket.socket() as free:
@@ -67,7 +62,7 @@ def together(count: int, words: list[str]) -> list[int]:
     environment = os.environ | {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", TRAIN, *words], env=environment | {"RANK": str(r), "LOCAL_RANK": str(r)}
+            [sys.executable, "-m", "wow.cli.main", *words], env=environment | {"RANK": str(r), "LOCAL_RANK": str(r)}
         )
         for r in range(count)
     ]

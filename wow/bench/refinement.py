@@ -46,7 +46,7 @@ class Scene:
 class Choice:
     """What a strategy came to. seed: of the video. probability: of success, as the critics say; None where nobody was
     asked. videos: how many were imagined for it. seconds: that this took, as if nothing had been remembered, by what
-    took them: rewrite, imagine, judge. corrections: how often the video was painted anew after being read."""
+    took them: rewrite, imagine, judge. painted: what tells the video from others of the same prompt and seed."""
 
     prompt: str
     seed: int
@@ -54,7 +54,7 @@ class Choice:
     probability: float | None
     videos: int
     seconds: Mapping[str, float]
-    corrections: int = 0
+    painted: str = ""
 
 
 class Strategy(Protocol):

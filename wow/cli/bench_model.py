@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wow.cli.bench import described, described_foundation, under_test
 from wow.cli.imagine_foundation import card_of, is_foundation, open_agent
-from wow.cli.refine import SearchSettings, critics_for, imaginer, searcher, team_of
+from wow.cli.refine import SearchSettings, corrector, critics_for, imaginer, searcher, team_of
 from wow.types import UInt8, WowError
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def searched(search: SearchSettings, model: str) -> str:
 
         asked = {endpoint_from_environment().model}
     who = ", ".join([f"judged by {critics}", f"rewritten by {search.refiner}", *asked])
-    return f"refined over {search.samples} videos, {search.candidates} a round, {who}"
+    moved = f"motion corrected {search.motion_corrections} times a prompt"
+    return f"refined over {search.samples} videos, {search.candidates} a round, {moved}, {who}"
 
 
 class RefinedModel:
@@ -106,9 +107,10 @@ class RefinedModel:
     def imagine(self, asked: Asked) -> list[UInt8]:
         """One search for each picture, with seeds that no other one has."""
         draw = imaginer(self._agent, asked.num_frames, self._options, None)
+        correct = corrector(self._agent, asked.num_frames, self._options, None)
         found = []
         for place, (context, prompt) in enumerate(zip(asked.contexts, asked.prompts, strict=True)):
-            search = searcher(self._agent, self._search, draw, prompt or "")
+            search = searcher(self._agent, self._search, draw, prompt or "", correct)
             found.append(search(context, asked.seed + place).best.video.frames)
         return found
 

@@ -16,7 +16,7 @@ from wow.cli.imagine_foundation import check_length, is_foundation, open_agent
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import end_with_parent
 from wow.cli.progress import Progress
-from wow.cli.refine import CRITICS_AT_HAND, critics_for, imaginer, team_of
+from wow.cli.refine import CRITICS_AT_HAND, corrector, critics_for, imaginer, team_of
 from wow.cli.sampling import Sampling
 from wow.cli.strategies import Workplace, check_strategies
 from wow.types import Actions, WowError
@@ -40,9 +40,10 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
     """Scenes of each task, with the seeds SEED, SEED + 1, …"""
     seed: int = 100_000
     """Seed of the first scene and of its videos. Training used seeds below 100000."""
-    strategies: str = "single,dense,best-of,random,sophia,sophia-truth"
-    """Strategies with commas: also best-of-truth, and corrected: one video, painted anew as often as the budget says
-    with its motion moved by what is read from it less than was meant; compare it with --corrections 0."""
+    strategies: str = "single,dense,best-of,random,sophia-words,sophia,sophia-truth"
+    """Strategies with commas: sophia-words rewrites the prompt alone, as in the paper, sophia also corrects the motion.
+    Also best-of-truth, and corrected: one video, painted anew as often as the budget says with its motion moved by what
+    is read from it less than was meant; compare it with --corrections 0."""
     budget: str = "2,4,8"
     """Numbers of videos to compare, with commas."""
     critic: str | None = None
@@ -202,7 +203,8 @@ class _Bench:
             )
         self._options: SamplingOptions = command.options()
         imagine = imaginer(self._agent, command.num_frames, self._options, command.fps)
-        self._team = team_of(self._agent, command.critics, command.refiner, imagine, command.fps)
+        correct = corrector(self._agent, command.num_frames, self._options, command.fps) if reads else None
+        self._team = team_of(self._agent, command.critics, command.refiner, imagine, command.fps, correct)
         self._grammar = grammar_refiner()
         self._runner = EpisodeRunner(EpisodeSettings(model=command.model), self._agent)
 

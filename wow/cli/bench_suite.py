@@ -107,8 +107,9 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     refine: int = 0
     """Videos of a search (SOPHIA) for each sample's video: imagine, judge, rewrite, again, and keep the best; 0 takes
     the first. With --num-planning-steps 1 all seeds move alike, and only the rewritten prompts differ."""
-    critic: str = CRITICS_AT_HAND
-    """Who judges when refining, with commas: learned, checks, motion, vlm (an endpoint), local-vlm."""
+    critic: str | None = None
+    """Who judges when refining, with commas: learned, checks, motion, vlm (an endpoint), local-vlm. Without it
+    motion,checks where the model has a policy and inverse dynamics, else checks."""
     refiner: str = "grammar"
     """Who rewrites the prompt when refining: grammar (built in), or llm (an endpoint)."""
     candidates: int = 1
@@ -169,7 +170,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             raise WowError("--refine searches among the videos that a world model imagines: name one with --model")
         if not 1 <= self.candidates <= 64 or not 1 <= self.refine <= 1000:
             raise WowError("--refine is 1 to 1000 videos, and --candidates 1 to 64 of them")
-        named(self.critic, CRITICS, "critic")
+        named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
         named(self.refiner, REFINERS, "refiner")
         self._maker().check()
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.cli.imagine_foundation import check_length, is_foundation, open_agent
-from wow.cli.refine import SearchSettings, imaginer, searcher
+from wow.cli.refine import SearchSettings, corrector, imaginer, searcher
 from wow.cli.sampling import Sampling
 from wow.types import Actions, UInt8, Video, WowError
 
@@ -151,7 +151,8 @@ def imagining_planner(agent: Actor, settings: EpisodeSettings, instruction: str,
     from wow.assembly import ImaginingPlanner
 
     draw = imaginer(agent, settings.num_frames, settings.options(), settings.fps)
-    search = None if settings.refine is None else searcher(agent, settings.refine, draw, instruction)
+    correct = corrector(agent, settings.num_frames, settings.options(), settings.fps)
+    search = None if settings.refine is None else searcher(agent, settings.refine, draw, instruction, correct)
 
     def imagine(picture: UInt8, seeds: Sequence[int]) -> list[Video]:
         if search is None:

@@ -15,13 +15,21 @@ from collections.abc import Sequence
 
 from wow.cli.extras import extra_of, install_command
 from wow.cli.output import plain
+from wow.cli.processes import end_at_once, is_one_of_several
 from wow.cli.verbs import VERBS
 from wow.types import WowError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line. Returns the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command line: this process's own, or the one that is given. Returns the exit code."""
+    code = _guarded(list(sys.argv[1:] if arguments is None else arguments))
+    if arguments is None and is_one_of_several():
+        end_at_once(code)
+    return code
+
+
+def _guarded(words: list[str]) -> int:
+    """The exit code of a command line, whatever goes wrong in it that a person can mend."""
     try:
         return _run(words)
     except WowError as error:

@@ -22,7 +22,7 @@ from wow.cli.sampling import Sampling
 from wow.types import UInt8, Video, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Actor, Round, Rules, SamplingOptions, Search, Team
+    from wow.assembly import Actor, Corrector, Round, Rules, SamplingOptions, Search, Team
 
 Imaginer = Callable[[UInt8, str, Sequence[int]], list[Video]]
 
@@ -58,6 +58,9 @@ class Refining(Command):
     """Stop at a video that is completed with this probability."""
     patience: int = 4
     """Stop after so many rounds without a better video."""
+    motion_corrections: int = 3
+    """How often, at most, a prompt's videos are imagined anew with their motion moved by what they show less than the
+    model's policy would do, before the words change; 0 changes words alone."""
     expand: bool = False
     """Let the refiner write the first prompt too, instead of beginning with the instruction itself."""
 
@@ -72,7 +75,7 @@ class Refining(Command):
             raise WowError(
                 "--max-cost needs prices: set WOW_ENDPOINT_PRICES to those of a million tokens, e.g. 0.15,0.60"
             )
-        return Rules(budget, self.candidates, seed, self.confident, self.patience, self.expand)
+        return Rules(budget, self.candidates, seed, self.confident, self.patience, self.expand, self.motion_corrections)
 
     def check_names(self) -> None:
         """Raises WowError for a critic or refiner that there is not, before anything is loaded."""
@@ -123,7 +126,8 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
         agent = open_agent(self.model)
         frames, fitting = agent.fit(read_picture(self.image))
         imagine = imaginer(agent, self.num_frames, self.options(), self.fps)
-        team = team_of(agent, self.critics(self.model), self.refiner, imagine, self.fps)
+        correct = corrector(agent, self.num_frames, self.options(), self.fps)
+        team = team_of(agent, self.critics(self.model), self.refiner, imagine, self.fps, correct)
         trace = Trace(self.out, self._identity(frames[0]))
         past, rules = trace.claim(), self.rules(self.seed)
         loaded = time.perf_counter()
@@ -150,6 +154,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
         from wow.assembly import model_hash, outsiders
 
         search = {"goal": self.instruction, "seed": self.seed, "candidates": self.candidates, "expand": self.expand}
+        search["motion_corrections"] = self.motion_corrections
         people = {"critic": self.critics(self.model), "refiner": self.refiner, "model_hash": model_hash(self.model)}
         asked = outsiders(self.critics(self.model), self.refiner)
         return {
@@ -203,7 +208,7 @@ class SearchSettings:
 
     critic: None for those that suit the model. candidates: videos of a round. fps: at which they are imagined, where
     somebody asked for a pace. seconds: for each search. folder: to which the trace and the page of each search are
-    written, 00, 01, …; None for nowhere.
+    written, 00, 01, …; None for nowhere. motion_corrections: as in `Refining`.
     """
 
     critic: str | None = None
@@ -214,6 +219,7 @@ class SearchSettings:
     fps: float | None = None
     seconds: float | None = None
     folder: str | None = None
+    motion_corrections: int = 3
 
     def rules(self, seed: int) -> Rules:
         """How the search with that number goes. Raises WowError for numbers that cannot work."""
@@ -221,15 +227,19 @@ class SearchSettings:
 
         # Seeds of two searches never overlap.
         budget = Budget(self.samples, seconds=self.seconds)
-        return Rules(budget, self.candidates, seed * self.samples, self.confident, self.samples)
+        return Rules(
+            budget, self.candidates, seed * self.samples, self.confident, self.samples, False, self.motion_corrections
+        )
 
 
-def searcher(agent: Actor, settings: SearchSettings, imagine: Imaginer, goal: str) -> Callable[[UInt8, int], Search]:
+def searcher(
+    agent: Actor, settings: SearchSettings, imagine: Imaginer, goal: str, correct: Corrector | None = None
+) -> Callable[[UInt8, int], Search]:
     """A function that searches for a video from a picture [H, W, 3], with a seed of its own for every search."""
     from wow.assembly import refine
 
     numbers = count()
-    team = team_of(agent, settings.critic, settings.refiner, imagine, settings.fps)
+    team = team_of(agent, settings.critic, settings.refiner, imagine, settings.fps, correct)
 
     def search(picture: UInt8, seed: int) -> Search:
         rules = settings.rules(seed)
@@ -245,7 +255,7 @@ def kept_search(folder: Path, picture: UInt8, goal: str, team: Team, rules: Rule
     from wow.assembly import Trace, refine, write_page
 
     judges, writer = ",".join(critic.name for critic in team.critics), team.refiner.name
-    facts = {"Critics": judges, "Refiner": writer, "Seed": rules.seed}
+    facts = {"Critics": judges, "Refiner": writer, "Seed": rules.seed, "Motion corrections": rules.corrections}
     seen = hashlib.sha256(picture.tobytes()).hexdigest()
     trace = Trace(folder, {"goal": goal, "picture": seen, **{name.lower(): value for name, value in facts.items()}})
     found = refine(picture, goal, team, rules, trace.claim(), trace.append)
@@ -269,7 +279,14 @@ def critics_for(model: str | Path | None) -> str:
     return f"motion,{CRITICS_AT_HAND}" if {"policy", "idm"} <= set(parts) else CRITICS_AT_HAND
 
 
-def team_of(agent: Actor, critic: str | None, refiner: str, imagine: Imaginer, fps: float | None = None) -> Team:
+def team_of(
+    agent: Actor,
+    critic: str | None,
+    refiner: str,
+    imagine: Imaginer,
+    fps: float | None = None,
+    correct: Corrector | None = None,
+) -> Team:
     """Who takes part in a search with this model. critic: None for those that suit it. fps: of the videos.
 
     Raises WowError for a name that there is not.
@@ -281,7 +298,7 @@ def team_of(agent: Actor, critic: str | None, refiner: str, imagine: Imaginer, f
     if fps is not None:
         critics = [one.at_pace(fps) if isinstance(one, Paced) else one for one in critics]
     (writer,) = (make(agent) for make in named(refiner, REFINERS, "refiner"))
-    return Team(imagine, critics, ensemble(critics), writer)
+    return Team(imagine, critics, ensemble(critics), writer, correct)
 
 
 def imaginer(agent: Actor, num_frames: int, options: SamplingOptions, fps: float | None) -> Imaginer:
@@ -295,6 +312,13 @@ def imaginer(agent: Actor, num_frames: int, options: SamplingOptions, fps: float
         return agent.imagine_all(requests, num_frames=num_frames, options=options)
 
     return imagine
+
+
+def corrector(agent: Actor, num_frames: int, options: SamplingOptions, fps: float | None) -> Corrector | None:
+    """Who corrects the motion of what `imaginer` imagined; None for models that do not follow actions."""
+    from wow.assembly import Agent, motion_corrector
+
+    return motion_corrector(agent, num_frames, options, fps) if isinstance(agent, Agent) else None
 
 
 def best_probability(rounds: Sequence[Round]) -> float:

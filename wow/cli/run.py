@@ -74,6 +74,8 @@ class Run(Sampling, MakesFolder, Seeded):
     """Seconds that refining may take for each plan; no round is begun that would not end in time."""
     confident: float = 0.9
     """Stop refining a plan at a video that is completed with this probability."""
+    motion_corrections: int = 3
+    """How often the motion of refined videos is corrected before the words change; 0 changes words alone."""
     num_planning_steps: int = 0
     """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one; 0 is 1,
     or 4 with --refine, which has nothing to choose from where all videos move alike."""
@@ -121,6 +123,7 @@ class Run(Sampling, MakesFolder, Seeded):
             confident=self.confident,
             fps=self.fps,
             seconds=self.max_seconds,
+            motion_corrections=self.motion_corrections,
             # Of a suite's thousands of plans nobody reads the pages.
             folder=str(self.out / "refine") if self.suite is None else None,
         )

@@ -6,21 +6,28 @@ is the beginning of a larger one, and best-of-4 contains the single video.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from wow.types import UInt8, Verdict, Video, WowError
+from wow.types import Float32, UInt8, Verdict, Video, WowError
 
 if TYPE_CHECKING:
     from wow.assembly import Attempt, GrammarRefiner, Team
     from wow.bench.refinement import Choice, Execute, Scene
     from wow.cli.refine import Imaginer
 
-STRATEGIES = ("single", "dense", "best-of", "random", "corrected", "sophia", "best-of-truth", "sophia-truth")
+STRATEGIES = (
+    *("single", "dense", "best-of", "random", "corrected"),
+    *("sophia-words", "sophia", "best-of-truth", "sophia-truth"),
+)
 """What can be compared; those with the truth show how much a better critic could bring. `corrected` paints one video
-again and again, its motion moved by what inverse dynamics reads less than was meant, instead of drawing others."""
+again and again, its motion moved by what inverse dynamics reads less than was meant, instead of drawing others.
+`sophia-words` is the paper's loop, which rewrites prompts alone; `sophia` corrects motions too, as `wow refine`."""
+Key = tuple[str, int, str]
+"""What tells a video of a scene from others: its prompt, its seed, and the `mark` of the actions it was painted for."""
 NEVER = 2.0
 """A confidence that nobody has: all videos of a budget are used."""
 
@@ -38,9 +45,10 @@ class Workplace:
     candidates: int
     seed: int
     corrected: Callable[[int], Imaginer]
-    videos: dict[tuple[str, int], tuple[Video, float]] = field(default_factory=dict)
-    verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
-    executed: dict[tuple[str, int, int], bool] = field(default_factory=dict)
+    videos: dict[Key, tuple[Video, float]] = field(default_factory=dict)
+    moved: dict[Key, tuple[Video, Float32]] = field(default_factory=dict)
+    verdicts: dict[tuple[str, Key], Verdict] = field(default_factory=dict)
+    executed: dict[Key, bool] = field(default_factory=dict)
 
     def strategies(self, names: Sequence[str]) -> dict[str, _Strategy]:
         """The strategies with these names, for `wow.bench.refinement.measure`."""
@@ -48,23 +56,37 @@ class Workplace:
 
     def outcome(self, choice: Choice, scene: Scene) -> bool:
         """Whether executing it succeeds."""
-        key = choice.prompt, choice.seed, choice.corrections
+        key = choice.prompt, choice.seed, choice.painted
         if key not in self.executed:
             self.executed[key] = self.execute(choice, scene)
         return self.executed[key]
 
     def imagine(self, picture: UInt8, prompt: str, seeds: Sequence[int]) -> list[Video]:
         """The team's videos; those that are new in one batch."""
-        missing = [seed for seed in seeds if (prompt, seed) not in self.videos]
+        missing = [seed for seed in seeds if (prompt, seed, "") not in self.videos]
         if missing:
             began = time.perf_counter()
             made = self.team.imagine(picture, prompt, missing)
             each = (time.perf_counter() - began) / len(missing)
-            self.videos |= {(prompt, seed): (video, each) for seed, video in zip(missing, made, strict=True)}
-        return [self.videos[prompt, seed][0] for seed in seeds]
+            self.videos |= {(prompt, seed, ""): (video, each) for seed, video in zip(missing, made, strict=True)}
+        return [self.videos[prompt, seed, ""][0] for seed in seeds]
 
-    def key_of(self, video: Video) -> tuple[str, int]:
-        """The prompt and seed of a video that was imagined here."""
+    def correct(self, picture: UInt8, goal: str, attempts: Sequence[Attempt]) -> list[tuple[Video, Float32]]:
+        """The team's corrections of these videos, each made once."""
+        return [self._corrected(picture, goal, attempt) for attempt in attempts]
+
+    def _corrected(self, picture: UInt8, goal: str, attempt: Attempt) -> tuple[Video, Float32]:
+        assert self.team.correct is not None
+        before = key_of(attempt)
+        if before not in self.moved:
+            began = time.perf_counter()
+            ((video, actions),) = self.team.correct(picture, goal, [attempt])
+            self.moved[before] = video, actions
+            self.videos[attempt.prompt, attempt.seed, mark(actions)] = video, time.perf_counter() - began
+        return self.moved[before]
+
+    def place_of(self, video: Video) -> Key:
+        """What tells a video that was imagined here from the others."""
         return next(key for key, (known, _) in self.videos.items() if known is video)
 
     def remembered(self, kind: str) -> list[_Remembering | _Truth]:
@@ -86,7 +108,9 @@ class _Strategy:
         place, name = self.place, self.name
         is_sophia = name.startswith("sophia")
         refiner = place.team.refiner if is_sophia else _Drawn(place.grammar, scene.seed)
-        team = replace(place.team, imagine=place.imagine, critics=place.remembered(name), refiner=refiner)
+        moves = is_sophia and name != "sophia-words" and place.team.correct is not None
+        critics, correct = place.remembered(name), place.correct if moves else None
+        team = replace(place.team, imagine=place.imagine, critics=critics, refiner=refiner, correct=correct)
         if name in ("single", "dense"):
             return self._one(scene, scene.goal if name == "single" else place.grammar(scene.goal, []))
         if name == "corrected":
@@ -98,17 +122,18 @@ class _Strategy:
         tried = attempts_of(found.rounds)
         seconds = {
             "rewrite": sum(done.seconds["rewrite"] for done in found.rounds),
-            "imagine": sum(place.videos[attempt.prompt, attempt.seed][1] for attempt in tried),
+            "imagine": sum(place.videos[key_of(attempt)][1] for attempt in tried),
             "judge": sum(attempt.verdict.seconds for attempt in tried),
         }
         best = found.best
-        return Choice(best.prompt, best.seed, best.video, best.verdict.success_probability, len(tried), seconds)
+        chance = best.verdict.success_probability
+        return Choice(best.prompt, best.seed, best.video, chance, len(tried), seconds, mark(best.actions))
 
     def _one(self, scene: Scene, prompt: str) -> Choice:
         from wow.bench.refinement import Choice
 
         (video,) = self.place.imagine(scene.picture, prompt, [self.place.seed])
-        seconds = {"imagine": self.place.videos[prompt, self.place.seed][1]}
+        seconds = {"imagine": self.place.videos[prompt, self.place.seed, ""][1]}
         return Choice(prompt, self.place.seed, video, None, 1, seconds)
 
     def _corrected(self, scene: Scene, samples: int) -> Choice:
@@ -117,7 +142,7 @@ class _Strategy:
         began = time.perf_counter()
         (video,) = self.place.corrected(samples - 1)(scene.picture, scene.goal, [self.place.seed])
         seconds = {"imagine": time.perf_counter() - began}
-        return Choice(scene.goal, self.place.seed, video, None, samples, seconds, samples - 1)
+        return Choice(scene.goal, self.place.seed, video, None, samples, seconds, f"corrected {samples - 1}")
 
 
 @dataclass(frozen=True)
@@ -129,8 +154,7 @@ class _Remembering:
     place: Workplace
 
     def __call__(self, video: Video, goal: str) -> Verdict:
-        prompt, seed = self.place.key_of(video)
-        key = f"{self.name}: {prompt}", seed
+        key = self.name, self.place.place_of(video)
         if key not in self.place.verdicts:
             self.place.verdicts[key] = self.place.team.critics[self.number](video, goal)
         return self.place.verdicts[key]
@@ -146,8 +170,8 @@ class _Truth:
     def __call__(self, video: Video, goal: str) -> Verdict:
         from wow.bench.refinement import Choice
 
-        prompt, seed = self.place.key_of(video)
-        succeeds = self.place.outcome(Choice(prompt, seed, video, None, 1, {}), self.place.scene)
+        prompt, seed, painted = self.place.place_of(video)
+        succeeds = self.place.outcome(Choice(prompt, seed, video, None, 1, {}, painted), self.place.scene)
         return Verdict({}, succeeds, 1.0, "executed: it succeeds" if succeeds else "executed: it fails")
 
 
@@ -165,6 +189,16 @@ class _Drawn:
             if prompt not in tried:
                 return prompt
         raise WowError("all prompts are drawn")
+
+
+def key_of(attempt: Attempt) -> Key:
+    """What tells its video from others of the scene."""
+    return attempt.prompt, attempt.seed, mark(attempt.actions)
+
+
+def mark(actions: Float32 | None) -> str:
+    """What tells actions from others; "" for those that the world model made up."""
+    return "" if actions is None else hashlib.sha256(actions.tobytes()).hexdigest()[:16]
 
 
 def check_strategies(words: str) -> Mapping[str, None]:

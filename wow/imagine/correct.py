@@ -43,8 +43,7 @@ def paint_until_shown(
     least = distance(seen, motion, summed)
     asked = motion
     for _ in range(corrections):
-        missing = (motion - seen).nan_to_num(0.0).clamp(-LARGEST, LARGEST)
-        asked = torch.where(summed, asked + missing, (asked + missing).clamp(-1.0, 1.0))
+        asked = moved(asked, motion, seen, summed)
         clips = paint(asked)
         seen = read(clips)
         off = distance(seen, motion, summed)
@@ -53,6 +52,17 @@ def paint_until_shown(
         best = best.copy()
         best[chosen], least = clips[chosen], torch.where(better, off, least)
     return best
+
+
+def moved(
+    asked: Float[Tensor, "b t a"],
+    meant: Float[Tensor, "b t a"],
+    seen: Float[Tensor, "b t a"],
+    summed: Bool[Tensor, " a"],
+) -> Float[Tensor, "b t a"]:
+    """The motion to ask for next, where `asked` was asked for, `meant` should be seen and `seen` was; see above."""
+    missing = (meant - seen).nan_to_num(0.0).clamp(-LARGEST, LARGEST)
+    return torch.where(summed, asked + missing, (asked + missing).clamp(-1.0, 1.0))
 
 
 def distance(

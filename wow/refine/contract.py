@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self, runtime_checkable
 
-from wow.types import UInt8, Verdict, Video
+from wow.types import Float32, UInt8, Verdict, Video
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Attempt:
     """One video and what was said of it.
 
     round: counts from 0. prompt: the text that it was imagined for; the user's goal may read otherwise. seed: of the
-    imagination. verdicts: by critic's name, what each said; `verdict` is the decision that they lead to.
+    imagination. verdicts: by critic's name, what each said; `verdict` is the decision that they lead to. actions: those
+    that it was painted for [T - 1, D] where a corrector gave them; None where the world model made them up.
     """
 
     round: int
@@ -23,6 +24,7 @@ class Attempt:
     video: Video
     verdict: Verdict
     verdicts: dict[str, Verdict]
+    actions: Float32 | None = None
 
     @property
     def worth(self) -> tuple[int, float, float]:
@@ -94,6 +96,13 @@ class Refiner(Protocol):
 
         Raises WowError where it has none.
         """
+
+
+class Corrector(Protocol):
+    """Imagines attempts anew, with the same words and seeds but another motion."""
+
+    def __call__(self, picture: UInt8, goal: str, attempts: Sequence[Attempt], /) -> list[tuple[Video, Float32]]:
+        """A video in place of each attempt's, and the actions [T - 1, D] that it was painted for."""
 
 
 @runtime_checkable

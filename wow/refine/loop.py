@@ -9,20 +9,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 
-from wow.refine.contract import Attempt, Critic, Imaginer, Patient, Refiner, Round, Spender
+from wow.refine.contract import Attempt, Corrector, Critic, Imaginer, Patient, Refiner, Round, Spender
 from wow.refine.ensemble import Decide, critique
 from wow.refine.rules import Rules, attempts_of, best_of
-from wow.types import UInt8, Verdict, WowError
+from wow.types import Float32, UInt8, Verdict, Video, WowError
+
+CORRECTED = "the same words; the motion is moved by what the video shows less than a practised hand would do"
 
 
 @dataclass(frozen=True)
 class Team:
-    """Who imagines, who judges, who says what the verdicts come to, and who rewrites."""
+    """Who imagines, who judges, who says what the verdicts come to, and who rewrites.
+
+    correct: who imagines anew what shows another motion than it should; None where nobody can tell.
+    """
 
     imagine: Imaginer
     critics: Sequence[Critic]
     decide: Decide
     refiner: Refiner
+    correct: Corrector | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is imagined next. note: as in `Round`. wanting: attempts whose motion is corrected; none for new words."""
+
+    prompt: str
+    note: str
+    seeds: Sequence[int]
+    wanting: Sequence[Attempt] = ()
 
 
 @dataclass(frozen=True)
@@ -49,24 +65,23 @@ def refine(
     """
     rounds = list(past)
     while (stopped := rules.stop(rounds)) is None:
-        began, number, seeds = perf_counter(), len(rounds), rules.seeds(rounds)
-        left, before = rules.budget.left(rounds), bill(team)
+        began, number, left, before = perf_counter(), len(rounds), rules.budget.left(rounds), bill(team)
         deadline = None if left is None else monotonic() + left
-        prompt, note = write_prompt(hurried(team.refiner, left), goal, attempts_of(rounds), rules.expand)
+        asked = propose(team, goal, rounds, rules, left)
         written = perf_counter()
-        videos = team.imagine(picture, prompt, seeds)
+        drawn = imagine(team, picture, goal, asked)
         imagined = perf_counter()
-        judged, problems = critique(team.critics, videos, goal, deadline)
+        judged, problems = critique(team.critics, [video for video, _ in drawn], goal, deadline)
         if not any(judged):
             stopped = f"no critic could judge ({'; '.join(f'{name}: {why}' for name, why in problems.items())})"
             break
         attempts = tuple(
-            Attempt(number, prompt, seed, video, team.decide(verdicts), verdicts)
-            for seed, video, verdicts in zip(seeds, videos, judged, strict=True)
+            Attempt(number, asked.prompt, seed, video, team.decide(verdicts), verdicts, actions)
+            for seed, (video, actions), verdicts in zip(asked.seeds, drawn, judged, strict=True)
         )
         tokens, cost = (now - then for now, then in zip(bill(team, judged), before, strict=True))
         seconds = {"rewrite": written - began, "imagine": imagined - written, "judge": perf_counter() - imagined}
-        rounds.append(Round(number, prompt, attempts, note, problems, seconds, int(tokens), cost))
+        rounds.append(Round(number, asked.prompt, attempts, asked.note, problems, seconds, int(tokens), cost))
         on_round(rounds[-1])
     if not rounds:
         raise WowError(stopped)
@@ -84,6 +99,21 @@ def bill(team: Team, judged: Sequence[Mapping[str, Verdict]] = ()) -> tuple[floa
 def hurried(refiner: Refiner, left: float | None) -> Refiner:
     """The refiner who waits for an answer no longer than the seconds that are left."""
     return refiner.within(max(left, 0.001)) if left is not None and isinstance(refiner, Patient) else refiner
+
+
+def propose(team: Team, goal: str, rounds: Sequence[Round], rules: Rules, left: float | None) -> Proposal:
+    """The motion of the last videos corrected, where that is worth while; else other words."""
+    if team.correct and (wanting := rules.to_correct(rounds)):
+        return Proposal(wanting[0].prompt, CORRECTED, [attempt.seed for attempt in wanting], wanting)
+    prompt, note = write_prompt(hurried(team.refiner, left), goal, attempts_of(rounds), rules.expand)
+    return Proposal(prompt, note, rules.seeds(rounds))
+
+
+def imagine(team: Team, picture: UInt8, goal: str, asked: Proposal) -> Sequence[tuple[Video, Float32 | None]]:
+    """The videos of a proposal, and the actions that they were painted for where somebody gave them."""
+    if asked.wanting and team.correct:
+        return team.correct(picture, goal, asked.wanting)
+    return [(video, None) for video in team.imagine(picture, asked.prompt, asked.seeds)]
 
 
 def write_prompt(refiner: Refiner, goal: str, history: Sequence[Attempt], expand: bool) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from wow.refine.contract import Attempt, Round
-from wow.refine.rules import attempts_of, best_of
+from wow.refine.rules import attempts_of, best_of, is_corrected
 from wow.refine.strips import film_strip, moving_picture
 from wow.refine.untrusted import is_unseen
 from wow.types import SCORES, Verdict
@@ -145,6 +145,8 @@ def _round(done: Round, goal: str, history: Sequence[Attempt], best: Attempt) ->
     costs = ", ".join(f"{name} {value:.1f} s" for name, value in done.seconds.items())
     costs += f" · {done.tokens:,} tokens" * bool(done.tokens) + f" · cost {done.cost:.4g}" * bool(done.cost)
     what = f"changed from the best prompt before it, of round {best_of(earlier).round}" if earlier else ""
+    if is_corrected(done):
+        previous, what = done.prompt, f"corrected from round {done.number - 1}"
     problems = "".join(
         f"<p><b>{plain(name)}</b> could not judge: {plain(why)}</p>" for name, why in done.problems.items()
     )

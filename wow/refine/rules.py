@@ -59,6 +59,7 @@ class Rules:
 
     confident: the probability of success that is enough; above 1, never. patience: rounds without a better video after
     which it stops. expand: let the refiner write the first prompt too, instead of beginning with the goal itself.
+    corrections: how often, at most, the motion of a prompt's videos is corrected before the words change.
     """
 
     budget: Budget = Budget()
@@ -67,10 +68,13 @@ class Rules:
     confident: float = 0.9
     patience: int = 4
     expand: bool = False
+    corrections: int = 3
 
     def __post_init__(self) -> None:
-        if min(self.candidates, self.patience) < 1 or self.confident <= 0:
-            raise WowError("--candidates and --patience are at least 1, --confident is above 0")
+        if min(self.candidates, self.patience) < 1 or self.confident <= 0 or self.corrections < 0:
+            raise WowError(
+                "--candidates and --patience are at least 1, --motion-corrections is at least 0, --confident is above 0"
+            )
 
     def stop(self, rounds: Sequence[Round]) -> str | None:
         """Why the search is over; None while it is not."""
@@ -83,10 +87,31 @@ class Rules:
                 return f"nothing better in {self.patience} rounds"
         return self.budget.exhausted(rounds)
 
+    def to_correct(self, rounds: Sequence[Round]) -> list[Attempt]:
+        """The attempts of the last round whose motion is corrected next, best first; none where words are to change.
+
+        That is so where the last round brought nothing better, and where its videos were corrected often enough.
+        """
+        if not rounds or not self.corrections:
+            return []
+        last, before = rounds[-1], attempts_of(rounds[:-1])
+        recent = rounds[-self.corrections :]
+        if len(recent) == self.corrections and all(is_corrected(past) for past in recent):
+            return []
+        if before and best_of(last.attempts).worth < best_of(before).worth:
+            return []
+        left = self.budget.samples - len(before) - len(last.attempts)
+        return sorted(last.attempts, key=lambda attempt: attempt.worth, reverse=True)[:left]
+
     def seeds(self, rounds: Sequence[Round]) -> range:
         """The seeds of the next round: never one twice, and never more videos than the budget has left."""
         done = len(attempts_of(rounds))
         return range(self.seed + done, self.seed + min(done + self.candidates, self.budget.samples))
+
+
+def is_corrected(done: Round) -> bool:
+    """Whether its videos are those of the round before it, their motion corrected."""
+    return done.attempts[0].actions is not None
 
 
 def attempts_of(rounds: Sequence[Round]) -> list[Attempt]:

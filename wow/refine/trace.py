@@ -59,10 +59,12 @@ class Trace:
             write_sheet(self.sheet(done.number, place), attempt.video.frames)
             shown = {"frames": len(attempt.video), "fps": attempt.video.fps}
             said = {name: asdict(verdict) for name, verdict in attempt.verdicts.items()}
-            attempts.append({"seed": attempt.seed, **shown, "verdict": asdict(attempt.verdict), "verdicts": said})
-        told = {name: getattr(done, name) for name in ("number", "prompt", "note", "tokens", "cost")}
+            asked = None if attempt.actions is None else attempt.actions.tolist()
+            told = {"verdict": asdict(attempt.verdict), "verdicts": said, "actions": asked}
+            attempts.append({"seed": attempt.seed, **shown, **told})
+        facts = {name: getattr(done, name) for name in ("number", "prompt", "note", "tokens", "cost")}
         costs = {"problems": dict(done.problems), "seconds": dict(done.seconds)}
-        self._write({"event": "round", **told, **costs, "attempts": attempts})
+        self._write({"event": "round", **facts, **costs, "attempts": attempts})
 
     def finish(self, search: Search) -> None:
         """Says why it is over, and which attempt is the best."""
@@ -111,6 +113,7 @@ class Trace:
                     video=Video(read_sheet(self.sheet(number, place), int(told["frames"])), float(told["fps"])),
                     verdict=_verdict(told["verdict"]),
                     verdicts={name: _verdict(said) for name, said in told["verdicts"].items()},
+                    actions=None if told["actions"] is None else np.asarray(told["actions"], np.float32),
                 )
                 for place, told in enumerate(line["attempts"])
             )
