@@ -113,7 +113,7 @@ def _head(goal: str, rounds: Sequence[Round], best: Attempt, stopped: str | None
         f'<h1>{plain(goal)}</h1><p class="quiet small">{NOTE}</p><section class="best"><h2>Best video</h2>'
         f"{_strip(best)}<details><summary>Play it ({_pace(best)})</summary>{moving_picture(best.video, _name(best))}"
         f'</details><p class="prompt">{plain(best.prompt)}</p>'
-        f"<table>{rows}</table><h3>Probability of success of every video, by seed</h3>{_bars(history, best)}</section>"
+        f"<table>{rows}</table><h3>Probability of success of every video, by round</h3>{_bars(history, best)}</section>"
     )
 
 
@@ -135,7 +135,7 @@ def _bar(attempt: Attempt, place: int, is_best: bool) -> str:
     kind, height = "kept" if is_best else "", f"height:{100 * probability:.0f}%"
     return (
         f'<a href="#video-{place}" class="{kind}" style="{height}" title="{title}"><b>{probability:.2f}</b>'
-        f"<span>{attempt.seed}</span></a>"
+        f"<span>{attempt.round}</span></a>"
     )
 
 
