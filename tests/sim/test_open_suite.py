@@ -99,16 +99,20 @@ def test_what_is_put_into_a_scene_stays_where_it_is_until_it_is_touched() -> Non
 
 def test_a_chain_succeeds_only_when_all_its_tasks_are_done_one_after_the_other() -> None:
     scene = AlteredScene(SceneCard(("door-lock", "door-unlock"), 1))
-    for _ in range(2):
+    paths = []
+    for _ in range(3):
         scene.reset()
-        stages, succeeded = [], False
+        stages, succeeded, states = [], False, []
         policies = {task: expert(task) for task in scene.card.tasks}
         for _ in range(300):
             succeeded = scene.advance(policies[scene.stage_task].get_action(scene.state))["success"]
             stages.append(scene.stage)
+            states.append(scene.data.qpos.copy())
             if succeeded:
                 break
         assert succeeded and set(stages) == {0, 1} and stages == sorted(stages)
+        paths.append(np.array(states))
+    assert all(np.array_equal(path, paths[0]) for path in paths), "the second task does not undo the first"
     scene.reset()
     only_first = [scene.advance(policies["door-lock"].get_action(scene.state))["success"] for _ in range(200)]
     assert scene.stage == 1 and not any(only_first)

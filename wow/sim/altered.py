@@ -43,11 +43,13 @@ class AlteredScene(MetaWorld):
         self.stage = 0
         self._first: Any = self._env
         self._others: list[Any] = []
+        self._own: list[tuple[Any, Any]] = []
         if card.tasks[1:]:
             built = [MetaWorld(task, cameras=()) for task in card.tasks[1:]]
             if any(one._env.fullpath != self._env.fullpath for one in built):
                 raise WowError(f"{', '.join(card.tasks)} are about different things: they cannot follow each other")
             self._others = [one._env for one in built]
+            self._own = [(env.model, env.data) for env in self._others]
         self._compile()
 
     @property
@@ -137,6 +139,7 @@ class AlteredScene(MetaWorld):
         following._freeze_rand_vec, following._last_rand_vec = True, drawn.copy()
         following.max_path_length = before.max_path_length
         # It sets up its own variables in its own copy of the scene, and is then handed this one.
+        following.model, following.data = self._own[self.stage]
         following.reset()
         following.model, following.data = self.model, self.data
         following.curr_path_length = 0
