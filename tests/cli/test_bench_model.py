@@ -62,7 +62,10 @@ def test_a_refined_run_goes_on_and_never_mixes_with_another_search(
     suite, out = make_suite(tmp_path / "suite", count=2), tmp_path / "out"
     assert bench(suite, out, "--refine", "2", "--critic", "stir") == 0
     told = json.loads((out / "run.json").read_text())
-    assert "refined over 2 videos, 1 a round, judged by stir, rewritten by grammar" in told["tested"]
+    assert (
+        "refined over 2 videos, 1 a round, motion corrected 3 times a prompt, judged by stir, rewritten by grammar"
+        in told["tested"]
+    )
     written, asked = (out / "scores.jsonl").read_text(), len(SEEN)
     (out / "results.json").unlink()
     assert bench(suite, out, "--refine", "2", "--critic", "stir") == 0

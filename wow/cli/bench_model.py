@@ -89,8 +89,9 @@ def searched(search: SearchSettings, model: str) -> str:
 
         asked = {endpoint_from_environment().model}
     who = ", ".join([f"judged by {critics}", f"rewritten by {search.refiner}", *asked])
-    moved = f"motion corrected {search.motion_corrections} times a prompt"
-    return f"refined over {search.samples} videos, {search.candidates} a round, {moved}, {who}"
+    # A foundation model follows no actions: its motion cannot be corrected.
+    moved = "" if is_foundation(model) else f"motion corrected {search.motion_corrections} times a prompt, "
+    return f"refined over {search.samples} videos, {search.candidates} a round, {moved}{who}"
 
 
 class RefinedModel:
