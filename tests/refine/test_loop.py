@@ -21,7 +21,7 @@ from wow.refine.loop import Team, refine
 from wow.refine.page import write_page
 from wow.refine.rules import Budget, Rules, attempts_of, best_of
 from wow.refine.trace import Trace
-from wow.types import Float32, UInt8, Verdict, Video, WowError
+from wow.types import UInt8, Verdict, Video, WowError
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 FOREVER = Rules(Budget(samples=12), candidates=2, confident=1.1, patience=99)
@@ -326,74 +326,6 @@ def test_a_trace_is_of_one_search_and_its_damage_is_named(tmp_path: Path) -> Non
     (tmp_path / "trace.jsonl").write_text('["not", "a", "trace"]\n{"event": "round"}\n')
     with pytest.raises(WowError, match="does not begin as a trace"):
         trace.claim()
-
-
-@dataclass
-class Brighter:
-    """Paints the last picture brighter by as much as it is told, each time; remembers whom it was asked about."""
-
-    by: int
-    asked: list[tuple[str, int]] = field(default_factory=list)
-
-    def __call__(self, picture: UInt8, goal: str, attempts: Sequence[Attempt]) -> list[tuple[Video, Float32]]:
-        self.asked += [(attempt.prompt, attempt.seed) for attempt in attempts]
-        return [self._video(attempt) for attempt in attempts]
-
-    def _video(self, attempt: Attempt) -> tuple[Video, Float32]:
-        frames = attempt.video.frames.copy()
-        frames[-1] = np.clip(frames[-1].astype(int) + self.by, 0, 255)
-        before = np.zeros((4, 1), np.float32) if attempt.actions is None else attempt.actions
-        return Video(frames, 5.0), (before + self.by).astype(np.float32)
-
-
-def test_motion_is_corrected_while_that_helps_and_then_words_change() -> None:
-    correct = Brighter(1)
-    rules = replace(FOREVER, budget=Budget(14), corrections=2)
-    search = refine(PICTURE, "tidy up", team(correct=correct), rules)
-    first, second, third, fourth, *_ = search.rounds
-    assert first.prompt == second.prompt == third.prompt == "tidy up" != fourth.prompt
-    assert {a.seed for a in second.attempts} == {a.seed for a in first.attempts} == {0, 1}
-    assert second.attempts[0].seed == best_of(first.attempts).seed, "the best first"
-    assert [bool(done.note) for done in search.rounds[:4]] == [True, True, True, False]
-    assert [float(a.actions[0, 0]) for a in third.attempts if a.actions is not None] == [2.0, 2.0], "from the last"
-    assert len(attempts_of(search.rounds)) == 14
-    assert len({(a.prompt, a.seed) for a in attempts_of(search.rounds) if a.actions is None}) == 14 - len(correct.asked)
-
-
-def test_motion_is_not_corrected_further_once_that_made_it_worse() -> None:
-    search = refine(PICTURE, "tidy up", team(correct=Brighter(-1)), FOREVER)
-    noted = ["same words" in done.note for done in search.rounds]
-    assert noted[:3] == [False, True, False] and search.rounds[2].prompt != "tidy up"
-    worse = [
-        done for done in search.rounds[2:] if best_of(done.attempts).worth < best_of(search.rounds[0].attempts).worth
-    ]
-    followers = [search.rounds[done.number + 1] for done in worse if done.number + 1 < len(search.rounds)]
-    assert all("same words" not in done.note for done in followers), "words that are no better are left at once"
-
-
-def test_without_a_corrector_or_corrections_words_alone_change() -> None:
-    alone = refine(PICTURE, "tidy up", team(), FOREVER)
-    none = refine(PICTURE, "tidy up", team(correct=Brighter(1)), replace(FOREVER, corrections=0))
-    assert told(none.rounds) == told(alone.rounds)
-    with pytest.raises(WowError, match="--motion-corrections is at least 0"):
-        replace(FOREVER, corrections=-1)
-
-
-@pytest.mark.parametrize("kept", [1, 2, 3, 5])
-def test_corrected_motions_survive_an_interruption(tmp_path: Path, kept: int) -> None:
-    people = team(correct=Brighter(1))
-    whole = refine(PICTURE, "tidy up", people, FOREVER)
-    trace = Trace(tmp_path, {"goal": "tidy up"})
-    assert trace.claim() == []
-    for done in whole.rounds[:kept]:
-        trace.append(done)
-    resumed = refine(PICTURE, "tidy up", people, FOREVER, trace.claim(), trace.append)
-    assert told(resumed.rounds) == told(whole.rounds) == told(trace.claim())
-    for one, other in zip(attempts_of(resumed.rounds), attempts_of(whole.rounds), strict=True):
-        assert (one.actions is None) == (other.actions is None)
-        assert one.actions is None or np.array_equal(one.actions, np.asarray(other.actions))
-    write_page(tmp_path / "page.html", "tidy up", resumed.rounds, resumed.stopped)
-    assert "the same words; the motion is moved" in (tmp_path / "page.html").read_text()
 
 
 def test_the_best_of_equals_is_the_first() -> None:

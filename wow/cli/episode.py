@@ -151,8 +151,10 @@ def imagining_planner(agent: Actor, settings: EpisodeSettings, instruction: str,
     from wow.assembly import ImaginingPlanner
 
     draw = imaginer(agent, settings.num_frames, settings.options(), settings.fps)
-    correct = corrector(agent, settings.num_frames, settings.options(), settings.fps)
-    search = None if settings.refine is None else searcher(agent, settings.refine, draw, instruction, correct)
+    search = None
+    if settings.refine is not None:
+        correct = corrector(agent, settings.num_frames, settings.options(), settings.fps)
+        search = searcher(agent, settings.refine, draw, instruction, correct)
 
     def imagine(picture: UInt8, seeds: Sequence[int]) -> list[Video]:
         if search is None:

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from wow.refine.contract import Attempt, Round
 from wow.refine.loop import Search
 from wow.refine.rules import attempts_of
-from wow.types import UInt8, Verdict, Video, WowError
+from wow.types import Float32, UInt8, Verdict, Video, WowError
 
 FILE = "trace.jsonl"
 VIDEOS = "videos"
@@ -113,10 +113,12 @@ class Trace:
                     video=Video(read_sheet(self.sheet(number, place), int(told["frames"])), float(told["fps"])),
                     verdict=_verdict(told["verdict"]),
                     verdicts={name: _verdict(said) for name, said in told["verdicts"].items()},
-                    actions=None if told["actions"] is None else np.asarray(told["actions"], np.float32),
+                    actions=_actions(told["actions"], int(told["frames"])),
                 )
                 for place, told in enumerate(line["attempts"])
             )
+            if not attempts:
+                raise ValueError("it has no videos")
             costs = {name: line[name] for name in ("problems", "seconds", "tokens")}
             return Round(number, line["prompt"], attempts, line["note"], **costs, cost=float(line.get("cost", 0.0)))
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
@@ -131,6 +133,16 @@ def _is_round(line: Mapping[str, Any]) -> bool:
 def _verdict(told: Mapping[str, Any]) -> Verdict:
     span = told["span"]
     return Verdict(**{**told, "span": None if span is None else (int(span[0]), int(span[1]))})
+
+
+def _actions(told: object, num_frames: int) -> Float32 | None:
+    """The actions [num_frames - 1, D] of a line. Raises ValueError for what are none."""
+    if told is None:
+        return None
+    actions = np.asarray(told, np.float32)
+    if actions.ndim != 2 or len(actions) != num_frames - 1 or not np.isfinite(actions).all():
+        raise ValueError(f"actions {list(actions.shape)} between {num_frames} frames")
+    return actions
 
 
 def write_sheet(path: Path, frames: UInt8) -> None:
