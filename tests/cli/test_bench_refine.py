@@ -82,6 +82,13 @@ def test_all_strategies_imagine_equal_numbers_of_videos_and_nothing_twice(place:
     assert by_name["sophia-words", 4].prompt != by_name["random", 4].prompt != SCENE.goal
 
 
+def test_only_the_search_that_is_named_for_words_leaves_the_motion_alone(place: Workplace) -> None:
+    (words,) = measure(SCENE, place.strategies(["sophia-words"]), (4,), place.outcome)
+    assert not place.moved and len(place.videos) == words.videos == 4
+    (both,) = measure(SCENE, place.strategies(["sophia"]), (4,), place.outcome)
+    assert place.moved and both.videos == 4 and any(key[2] for key in place.videos)
+
+
 def test_one_video_is_corrected_one_time_less_than_the_budget(place: Workplace) -> None:
     asked: list[int] = []
 
