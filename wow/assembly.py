@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from wow import judges, weights
 from wow.act.calibration import calibration_from_json
+from wow.act.controller import num_control_steps as num_control_steps
 from wow.act.inverse import InverseDynamics as InverseDynamics
 from wow.act.inverse import Mask as Mask
 from wow.act.loop import Leg as Leg
@@ -24,6 +26,7 @@ from wow.act.planner import GivenPlanner as GivenPlanner
 from wow.act.planner import ImaginingPlanner as ImaginingPlanner
 from wow.act.planner import Plan as Plan
 from wow.act.planner import Planner as Planner
+from wow.act.planner import in_transitions as in_transitions
 from wow.act.policy import CloningPlanner as CloningPlanner
 from wow.act.policy import PolicyPlanner as PolicyPlanner
 from wow.act.reading import Layout
@@ -49,11 +52,11 @@ from wow.judges import prices_from_environment as prices_from_environment
 from wow.judges import speaker as speaker
 from wow.judges import store as store
 from wow.models.codec import Codec, CodecConfig
-from wow.models.critic import CriticConfig, CriticNetwork, plan_width
 from wow.models.dit import DiT, DiTConfig
+from wow.models.faults import FaultConfig, FaultNetwork
 from wow.models.idm import IdmConfig, InverseDynamicsModel, Scale
-from wow.models.judge import Judge as Judge
-from wow.models.judge import calibration_from_json as judge_calibration
+from wow.models.judge import FaultJudge, OutcomeJudge, chance_from_json
+from wow.models.outcome import OutcomeConfig, OutcomeNetwork
 from wow.models.policy import Policy, PolicyConfig
 from wow.models.text import TextConditioner, TextEncoder, TextEncoderConfig
 from wow.refine.contract import Attempt as Attempt
@@ -216,12 +219,16 @@ def load_policy(folder: Path, scale: ActionScale) -> Policy:
     return ready
 
 
-def beside_a_critic(folder: Path) -> Policy:
-    """The policy of a checkpoint folder as a critic asks it, in its own scale. Raises WowError where it has none."""
+def practised_policy(folder: Path) -> tuple[Policy, ActionScale, int]:
+    """The policy of a checkpoint folder in its own scale, that scale, and the size of the pictures that it sees.
+
+    Raises WowError where there is none.
+    """
     if "policy" not in weights.read_manifest(folder).parts:
-        raise WowError(f"{folder.name} has no policy that could stand beside a critic: train it with --policy none")
+        raise WowError(f"{folder.name} has no policy, which motions are held against: name another with --policy")
     _, config = weights.load_part(folder, "policy")
-    return load_policy(folder, _scale(config["action_scale"])).requires_grad_(False)
+    scale = _scale(config["action_scale"])
+    return load_policy(folder, scale).requires_grad_(False), scale, int(config["size"])
 
 
 def mark_of_policy(folder: Path) -> str:
@@ -251,28 +258,65 @@ def load_inverse(folder: Path, device: str | None = None) -> InverseDynamics:
     )
 
 
-def load_critic(folder: Path, device: str | None = None) -> LearnedCritic:
-    """The learned critic of a checkpoint folder. Raises WowError where it has none."""
-    if "critic" not in weights.read_manifest(folder).parts:
-        raise WowError(
-            f"{folder.name} has no learned critic: train one with wow train critic, and add it with "
-            f"wow train export --critic RUN --out FOLDER"
-        )
+def load_outcome(folder: Path, device: str | None = None) -> OutcomeJudge:
+    """Who says how likely motions are to succeed, of a checkpoint folder. Raises WowError where it has nobody.
+
+    The practised hand is its own policy's, or that of the model that comes with the package.
+    """
+    _check_part(folder, "outcome")
     where = _device(device)
-    tensors, config = weights.load_part(folder, "critic")
-    model, policy = CriticConfig(**_sizes(config["model"])), None
-    if model.plan:
-        home = folder if "policy" in weights.read_manifest(folder).parts else weights.shipped()
-        policy = beside_a_critic(home)
-        if plan_width(policy) != model.plan:
-            raise WowError(f"the critic in {folder} learned beside a policy of another robot than the one in {home}")
-        if config.get("policy", mark_of_policy(home)) != mark_of_policy(home):
-            warnings.warn(f"{folder.name}'s critic learned beside another policy: train it again", stacklevel=2)
-    network: Any = CriticNetwork(model, policy)
+    tensors, config = weights.load_part(folder, "outcome")
+    home = folder if "policy" in weights.read_manifest(folder).parts else weights.shipped()
+    policy, scale, size = practised_policy(home)
+    if config.get("policy") != mark_of_policy(home):
+        warnings.warn(f"{folder.name}'s critic learned beside another policy: train it again", stacklevel=2)
+    try:
+        network = OutcomeNetwork(OutcomeConfig(**_sizes(config["model"])), policy)
+    except ValueError as problem:
+        raise WowError(f"the critic in {folder} does not fit the policy in {home}: {problem}") from None
     _fill(network, tensors, folder)
-    network = network.eval().to(where).to(memory_format=torch.channels_last)
-    calibration = judge_calibration(config.get("calibration", {}), str(folder))
-    return LearnedCritic(Judge(network, load_text(folder).to(where), calibration, where))
+    transitions = network.num_transitions
+
+    def motion_of(actions: Actions) -> Float32:
+        return scale.motion(in_transitions(actions, transitions).values)
+
+    chance = chance_from_json(config.get("calibration", {"slope": 1.0, "offset": 0.0}), str(folder))
+    return OutcomeJudge(network.eval().to(where), load_text(folder).to(where), motion_of, size, chance, where)
+
+
+def load_faults(folder: Path, device: str | None = None) -> FaultJudge:
+    """Who sees faults in videos, of a checkpoint folder. Raises WowError where it has nobody."""
+    _check_part(folder, "faults")
+    where = _device(device)
+    tensors, config = weights.load_part(folder, "faults")
+    network: Any = FaultNetwork(FaultConfig(**_sizes(config["model"])))
+    _fill(network, tensors, folder)
+    ready = network.eval().to(where).to(memory_format=torch.channels_last)
+    return FaultJudge(ready, float(config.get("alarm", math.inf)), where)
+
+
+def learned_critic(agent: Actor) -> LearnedCritic:
+    """The learned critic of a model: its own where it has one, else the one that comes with the package.
+
+    Raises WowError where neither has one, or the model cannot read actions from videos.
+    """
+    if "inverse_dynamics" not in agent.capabilities:
+        raise WowError(
+            f"{agent.name} reads no actions from videos, which the learned critic judges: judge without it, "
+            f"--critic checks"
+        )
+    own = agent.folder
+    home = own if own is not None and "outcome" in weights.read_manifest(own).parts else weights.shipped()
+    eye = load_faults(home) if "faults" in weights.read_manifest(home).parts else None
+    return LearnedCritic(judges.reader(agent), load_outcome(home), eye)
+
+
+def _check_part(folder: Path, part: str) -> None:
+    if part not in weights.read_manifest(folder).parts:
+        raise WowError(
+            f"{folder.name} has no learned critic: train one with wow train {part}, and add it with "
+            f"wow train export --{part} RUN --out FOLDER"
+        )
 
 
 def model_hash(name: str | Path) -> str:
@@ -315,16 +359,10 @@ def load_text(folder: Path | None = None) -> TextConditioner:
 
 
 CRITICS: dict[str, Callable[[Actor], Critic]] = {
-    "learned": lambda agent: load_critic(_home_of_critic(agent)),
+    "learned": lambda agent: learned_critic(agent),
     **judges.CRITICS,
 }
 """The critics at hand by the names that `--critic` takes; see `wow.judges.CRITICS`."""
-
-
-def _home_of_critic(agent: Actor) -> Path:
-    """The model's own folder where it has a critic, else the one that comes with the package."""
-    own = agent.folder
-    return own if own is not None and "critic" in weights.read_manifest(own).parts else weights.shipped()
 
 
 def _device(name: str | None) -> torch.device:

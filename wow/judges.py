@@ -166,14 +166,20 @@ def motion_critic(agent: Model) -> MotionCritic:
         )
     transitions = int(guesser.config.num_transitions)
 
-    def read(video: Video) -> Actions:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say of one clip is in the verdict
-            return agent.act(video, paced=False)
-
     def practised(picture: UInt8, goal: str, seconds: float | None) -> Actions:
         return agent.imitate(picture, goal, fps=None if seconds is None else transitions / seconds)
 
     right, _, forward = language.VIEW.axes()
     away = forward * (1, 1, 0) / np.linalg.norm(forward[:2])
-    return MotionCritic(read, practised, np.stack([right, away, np.array([0.0, 0.0, 1.0])]))
+    return MotionCritic(reader(agent), practised, np.stack([right, away, np.array([0.0, 0.0, 1.0])]))
+
+
+def reader(agent: Model) -> Callable[[Video], Actions]:
+    """A model's inverse dynamics as critics ask them: without warnings, at a pace that nobody knows."""
+
+    def read(video: Video) -> Actions:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of one clip is in the verdict
+            return agent.act(video, paced=False)
+
+    return read

@@ -56,11 +56,12 @@ def refine(out: Path, *words: str, goal: str = "open the drawer") -> int:
 
 def test_who_judges_follows_from_what_the_model_has(tmp_path: Path) -> None:
     parts = weights.read_manifest(weights.shipped()).parts
-    can_move = {"policy", "idm"} <= set(parts)
-    assert critics_for("wow-mini") == ("motion,checks" if can_move else "checks")
+    assert {"policy", "idm", "outcome"} <= set(parts) and critics_for("wow-mini") == "learned,checks"
     whole = tmp_path / "whole"
     whole.mkdir()
-    for others, expected in ((("policy", "idm"), "motion,checks"), (("policy",), "checks"), ((), "checks")):
+    moving = ("policy", "idm")
+    known = ((("outcome", *moving), "learned,checks"), (moving, "motion,checks"), (("policy",), "checks"))
+    for others, expected in (*known, ((), "checks")):
         found = SimpleNamespace(parts=("codec", "dit", *others))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(weights, "read_manifest", lambda folder, found=found: found)

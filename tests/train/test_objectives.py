@@ -12,9 +12,10 @@ import torch
 from wow.assembly import load_text
 from wow.data.faults import FAULTS
 from wow.models.codec import Codec
-from wow.models.critic import CriticNetwork, plan_width
 from wow.models.dit import DiT
+from wow.models.faults import FaultNetwork
 from wow.models.idm import InverseDynamicsModel
+from wow.models.outcome import OutcomeNetwork
 from wow.models.policy import Policy
 from wow.train.checkpoint import start_from
 from wow.train.codec import CodecObjective, cut_where_moving, to_tensor, to_uint8
@@ -23,9 +24,10 @@ from wow.train.instructed import Window, draw_window
 from wow.train.latents import encode_frames, encode_texts
 from wow.train.recipes import (
     CODEC_RECIPES,
-    CRITIC_RECIPES,
     DRAFT_RECIPES,
+    FAULT_RECIPES,
     IDM_RECIPES,
+    OUTCOME_RECIPES,
     POLICY_RECIPES,
     WORLD_RECIPES,
     find_recipe,
@@ -205,13 +207,13 @@ def test_a_model_without_a_drafter_has_none_to_train(codec: Codec, tmp_path: Pat
 @pytest.mark.parametrize("recipe", ["mini", "gpu"])
 def test_the_models_of_a_recipe_fit_into_the_package(recipe: str) -> None:
     policy = Policy(find_recipe(POLICY_RECIPES, recipe).model)
-    critic = replace(find_recipe(CRITIC_RECIPES, recipe).model, faults=tuple(FAULTS), plan=plan_width(policy))
     networks = [
         Codec(find_recipe(CODEC_RECIPES, recipe).model),
         DiT(find_recipe(WORLD_RECIPES, recipe).model),
         policy,
         InverseDynamicsModel(find_recipe(IDM_RECIPES, recipe).model),
-        CriticNetwork(critic, policy),
+        OutcomeNetwork(find_recipe(OUTCOME_RECIPES, "mini").model, policy),
+        FaultNetwork(replace(find_recipe(FAULT_RECIPES, recipe).model, faults=tuple(FAULTS))),
     ]
     trained = sum(2 * parameter.numel() for network in networks for parameter in network.parameters())
     text = sum(file.bytes for file in read_manifest(shipped("wow-mini")).parts["text"].files)

@@ -53,7 +53,7 @@ def test_the_same_seed_has_the_same_first_loss_and_another_one_another(toy_data:
     assert losses["a"] == losses["b"] != losses["c"]
 
 
-@pytest.mark.parametrize("verb", ["train codec", "train idm", "train policy", "train critic"])
+@pytest.mark.parametrize("verb", ["train codec", "train idm", "train policy", "train outcome", "train faults"])
 def test_a_seed_is_that_of_the_configuration(verb: str) -> None:
     command = VERBS[verb]().parse(["--data", "somewhere", "--out", "else", "--recipe", "smoke", "--seed", "9"], verb)
     assert command.config.train.seed == 9  # type: ignore[attr-defined]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wow.cli.options import MakesFolder, Seeded, Summary
-from wow.cli.processes import end_with_parent
+from wow.cli.processes import finished
 from wow.cli.progress import Progress
 from wow.types import WowError
 
@@ -92,22 +88,8 @@ def _filmed(due: Sequence[Brief], out: Path, options: RecordingOptions, workers:
     """The keys of samples as they are written, in any order, each with "" or the reason why there is none."""
     if not due:
         return
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(due)
-    with ProcessPoolExecutor(min(workers, len(due)), context, end_with_parent) as pool:
-        try:
-            running: set[Future[tuple[str, str]]] = set()
-            while True:
-                for brief in islice(waiting, 2 * workers - len(running)):
-                    running.add(pool.submit(film_one, brief, out, options))
-                if not running:
-                    return
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        except BrokenProcessPool:
-            raise WowError("a simulator process died; run wow doctor, then the same command to continue") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    work = ((brief.key, (brief, out, options)) for brief in due)
+    yield from (done for _, done in finished(film_one, work, min(workers, len(due))))
 
 
 def film_one(brief: Brief, out: Path, options: RecordingOptions) -> tuple[str, str]:

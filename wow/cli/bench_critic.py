@@ -33,10 +33,10 @@ class BenchCritic(MakesFolder, Seeded):
     data: tuple[Path, ...]
     """Held-out episodes that say whether they succeeded; those of wow run --suite … --record DIR count as imagined."""
     critic: str | None = None
-    """Who judges, with commas: learned, checks, motion, … Without it motion,checks where the model has a policy and
-    inverse dynamics, else checks."""
+    """Who judges, with commas: learned, checks, motion, … Without it those that
+    suit the model: learned,checks for wow-mini, motion,checks for one without a critic, else checks."""
     model: str = "wow-mini"
-    """Model whose critic it is: a name, a checkpoint's folder, or a run of wow train critic."""
+    """Model whose critics they are: a name, or a checkpoint's folder."""
     num_frames: int = 17
     """Frames of the videos that are shown, evenly spread over each episode."""
     every: int = 1
@@ -49,11 +49,7 @@ class BenchCritic(MakesFolder, Seeded):
 
     @property
     def judges(self) -> str:
-        """Who judges. What is nothing but a critic judges itself."""
-        from wow import weights
-
-        if self.critic is None and "dit" not in weights.read_manifest(self.folder).parts:
-            return "learned"
+        """Who judges."""
         return critics_for(self.folder) if self.critic is None else self.critic
 
     def continues(self) -> bool:
@@ -130,9 +126,8 @@ class BenchCritic(MakesFolder, Seeded):
     def folder(self) -> Path:
         """The checkpoint whose critics they are."""
         from wow.assembly import checkpoint_folder
-        from wow.train.export import as_checkpoint
 
-        return as_checkpoint(checkpoint_folder(self.model))
+        return checkpoint_folder(self.model)
 
     def _identity(self) -> dict[str, object]:
         """What decides what the critics are shown and who they are."""
@@ -158,18 +153,12 @@ class BenchCritic(MakesFolder, Seeded):
         return dream
 
     def _critics(self) -> dict[str, Critic]:
-        from wow.assembly import CRITICS, load, load_critic, named
+        from wow.assembly import CRITICS, load, named
 
         names = list(dict.fromkeys(word.strip() for word in self.judges.split(",")))
         makers = dict(zip(names, named(self.judges, CRITICS, "critic"), strict=True))
-        critics: dict[str, Critic] = {}
-        if "learned" in makers:
-            del makers["learned"]  # a run of wow train critic is no world model
-            critics["learned"] = load_critic(self.folder)
-        if makers:
-            agent = load(self.model)
-            critics |= {name: make(agent) for name, make in makers.items()}
-        return critics
+        agent = load(self.model)
+        return {name: make(agent) for name, make in makers.items()}
 
 
 def _strangers(record: EpisodeRecord) -> list[tuple[str, str]]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shlex
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
 from wow.cli.imagine_foundation import check_length, is_foundation, open_agent
 from wow.cli.options import MakesFolder, Seeded, Summary
-from wow.cli.processes import end_with_parent
+from wow.cli.processes import finished
 from wow.cli.progress import Progress
 from wow.cli.refine import CRITICS_AT_HAND, corrector, critics_for, imaginer, team_of
 from wow.cli.sampling import Sampling
@@ -47,8 +45,8 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
     budget: str = "2,4,8"
     """Numbers of videos to compare, with commas."""
     critic: str | None = None
-    """Who judges, with commas. Without it motion,checks where the model has a policy and inverse dynamics, else
-    checks."""
+    """Who judges, with commas. Without it those that
+    suit the model: learned,checks for wow-mini, motion,checks for one without a critic, else checks."""
     refiner: str = "grammar"
     """Who rewrites."""
     candidates: int = 1
@@ -132,13 +130,8 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
             for number, (task, seed) in jobs.items():
                 yield number, compare(self, task, seed)
             return
-        with ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
-            try:
-                running = {pool.submit(compare, self, task, seed): number for number, (task, seed) in jobs.items()}
-                for future in as_completed(running):
-                    yield running[future], future.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        work = ((number, (self, task, seed)) for number, (task, seed) in jobs.items())
+        yield from finished(compare, work, self.workers)
 
     def _identity(self) -> dict[str, object]:
         from wow.assembly import model_hash, outsiders

@@ -108,8 +108,8 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     """Videos of a search (SOPHIA) for each sample's video: imagine, judge, rewrite, again, and keep the best; 0 takes
     the first. With --num-planning-steps 1 all seeds move alike, and only the rewritten prompts differ."""
     critic: str | None = None
-    """Who judges when refining, with commas: learned, checks, motion, vlm (an endpoint), local-vlm. Without it
-    motion,checks where the model has a policy and inverse dynamics, else checks."""
+    """Who judges when refining, with commas: learned, checks, motion, vlm (an endpoint), local-vlm. Without it those
+    that suit the model: learned,checks for wow-mini, motion,checks for one without a critic, else checks."""
     refiner: str = "grammar"
     """Who rewrites the prompt when refining: grammar (built in), or llm (an endpoint)."""
     candidates: int = 1

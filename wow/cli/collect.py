@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from wow.cli.options import MakesFolder, Seeded, Summary
-from wow.cli.processes import end_with_parent
+from wow.cli.processes import finished
 from wow.cli.progress import Progress
 from wow.types import Embodiment, Episode, WowError
 
@@ -144,7 +140,8 @@ def _fill(dataset: Dataset, workers: int) -> tuple[int, int, int]:
         label = f"collect {dataset.folder.name}"
         with Progress(label, total=len(dataset.jobs), unit="episodes", start=start) as progress:
             try:
-                for staged in _recorded(missing, dataset, staging, workers):
+                work = ((number, (job, staging / str(number))) for number, job in enumerate(missing))
+                for _, staged in finished(_record, work, workers, _prepare, (dataset.recorder, dataset.options)):
                     writer.commit(staged)
                     successes += bool(writer.episode_facts[-1].get("success"))
                     progress.advance()
@@ -155,32 +152,10 @@ def _fill(dataset: Dataset, workers: int) -> tuple[int, int, int]:
         return writer.num_episodes, len(missing), successes
 
 
-def _recorded(jobs: Iterable[Job], dataset: Dataset, staging: Path, workers: int) -> Iterator[StagedEpisode]:
-    """Episodes as they are finished, in any order. A few jobs a worker are in flight, so that memory stays small."""
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(enumerate(jobs))
-    with ProcessPoolExecutor(workers, context, _prepare, (dataset.recorder, dataset.options)) as pool:
-        try:
-            running: set[Future[StagedEpisode]] = set()
-            while True:
-                for number, job in islice(waiting, 3 * workers - len(running)):
-                    running.add(pool.submit(_record, job, staging / str(number)))
-                if not running:
-                    return
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
-        except BrokenProcessPool:
-            raise WowError("a simulator process died; run wow doctor, then the same command to continue") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
 _recorders: list[Recorder] = []  # of a worker process: the one that `_prepare` made
 
 
 def _prepare(recorder: Callable[[RecordingOptions], Recorder], options: RecordingOptions) -> None:
-    end_with_parent()
     _recorders.append(recorder(options))
 
 

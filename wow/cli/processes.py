@@ -7,7 +7,49 @@ import multiprocessing.connection
 import os
 import sys
 import threading
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any, NoReturn, TypeVar
+
+from wow.types import WowError
+
+Key = TypeVar("Key")
+Done = TypeVar("Done")
+
+IN_FLIGHT = 2
+"""Jobs a worker that are handed out ahead: none waits for work, and little is lost when the command is stopped."""
+
+
+def finished(
+    work: Callable[..., Done],
+    jobs: Iterable[tuple[Key, tuple[Any, ...]]],
+    workers: int,
+    begin: Callable[..., None] | None = None,
+    begin_with: tuple[Any, ...] = (),
+) -> Iterator[tuple[Key, Done]]:
+    """What `work` makes of each job's arguments, in processes of its own, as it is finished and in any order.
+
+    jobs: keys and arguments, taken as they are needed. begin: what each process does first. Raises WowError where a
+    process dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting = iter(jobs)
+    with ProcessPoolExecutor(workers, context, _begin, (begin, *begin_with)) as pool:
+        try:
+            running: dict[Future[Done], Key] = {}
+            while True:
+                for key, arguments in islice(waiting, IN_FLIGHT * workers - len(running)):
+                    running[pool.submit(work, *arguments)] = key
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        except BrokenProcessPool:
+            raise WowError("a simulator process died; run wow doctor, then the same command to continue") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def end_with_parent() -> None:
@@ -31,6 +73,12 @@ def end_at_once(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _begin(begin: Callable[..., None] | None, *arguments: Any) -> None:
+    end_with_parent()
+    if begin is not None:
+        begin(*arguments)
 
 
 def _wait_and_end(sentinel: int) -> None:

@@ -38,8 +38,8 @@ class Refining(Command):
     """Who judges and rewrites, and what may be spent."""
 
     critic: str | None = None
-    """Who judges, with commas: learned, checks, motion, vlm (an endpoint), local-vlm. Without it motion,checks where
-    the model has a policy and inverse dynamics, else checks."""
+    """Who judges, with commas: learned, checks, motion, vlm (an endpoint), local-vlm. Without it those that
+    suit the model: learned,checks for wow-mini, motion,checks for one without a critic, else checks."""
     refiner: str = "grammar"
     """Who rewrites the prompt: grammar (built in), or llm (an endpoint)."""
     candidates: int = 2
@@ -276,7 +276,9 @@ def critics_for(model: str | Path | None) -> str:
     if model is None or is_foundation(model):
         return CRITICS_AT_HAND
     parts = weights.read_manifest(checkpoint_folder(model)).parts
-    return f"motion,{CRITICS_AT_HAND}" if {"policy", "idm"} <= set(parts) else CRITICS_AT_HAND
+    if not {"policy", "idm"} <= set(parts):
+        return CRITICS_AT_HAND
+    return f"{'learned' if 'outcome' in parts else 'motion'},{CRITICS_AT_HAND}"
 
 
 def team_of(

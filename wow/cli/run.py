@@ -64,8 +64,8 @@ class Run(Sampling, MakesFolder, Seeded):
     refine: bool = False
     """Search for each clip with critics and better prompts; --candidates is then the videos of a round."""
     critic: str | None = None
-    """Who judges when refining, with commas. Without it motion,checks where the model has a policy and inverse
-    dynamics, else checks."""
+    """Who judges when refining, with commas. Without it those that
+    suit the model: learned,checks for wow-mini, motion,checks for one without a critic, else checks."""
     refiner: str = "grammar"
     """Who rewrites the prompt when refining: grammar (built in), or llm (an endpoint)."""
     max_samples: int = 4
@@ -89,7 +89,7 @@ class Run(Sampling, MakesFolder, Seeded):
     """Simulators of a suite side by side, one process each."""
     record: Path | None = None
     """Dataset to which the imagined video of every episode's first plan is added, with whether executing it succeeded:
-    what wow train critic --imagined learns from. Of a suite, with --open-loop."""
+    what wow train outcome --imagined is calibrated on. Of a suite, with --open-loop."""
 
     @property
     def settings(self) -> EpisodeSettings:

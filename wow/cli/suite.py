@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, load_agent
 from wow.cli.options import Summary
-from wow.cli.processes import end_with_parent
+from wow.cli.processes import finished
 from wow.cli.progress import Progress
 from wow.types import WowError
 
@@ -75,9 +71,7 @@ class Evaluation:
         start = len(self.jobs) - len(missing)
         with Progress("run", total=len(self.jobs), unit="episodes", start=start) as progress:
             try:
-                for number, (record, staged) in _finished(
-                    missing, self.settings, self.workers, self._recording(dreams)
-                ):
+                for number, (record, staged) in self._executed(missing, self._recording(dreams)):
                     if dreams is not None and staged is not None:
                         dreams.commit(staged)  # before the ledger says that the episode is done
                     ledger.append(number, [record])
@@ -89,6 +83,14 @@ class Evaluation:
                     f"saved {len(done)} of {len(self.jobs)} episodes in {self.out}; the same command continues"
                 ) from None
         return self._report([done[number] for number in self.jobs], len(missing))
+
+    def _executed(
+        self, jobs: dict[int, tuple[str, int]], recording: Recording | None
+    ) -> Iterator[tuple[int, Finished]]:
+        """Episodes as they are finished, with their numbers."""
+        if jobs:
+            work = ((number, (self.settings, task, seed, recording)) for number, (task, seed) in jobs.items())
+            yield from finished(run_one, work, min(self.workers, len(jobs)))
 
     def _dreams(self, agent: Actor | None, folder: Path) -> DreamWriter:
         from wow.cli.imagined import DreamWriter
@@ -173,31 +175,6 @@ class Recording:
 
 
 Finished: TypeAlias = "tuple[ExecutionRecord, StagedEpisode | None]"
-
-
-def _finished(
-    jobs: dict[int, tuple[str, int]], settings: EpisodeSettings, workers: int, recording: Recording | None
-) -> Iterator[tuple[int, Finished]]:
-    """Episodes as they are finished, in any order, with their numbers. At most two a worker are in flight."""
-    if not jobs:
-        return
-    context = multiprocessing.get_context("spawn")
-    waiting: Iterable[tuple[int, tuple[str, int]]] = iter(jobs.items())
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, end_with_parent) as pool:
-        try:
-            running: dict[Future[Finished], int] = {}
-            while True:
-                for number, (task, seed) in islice(waiting, 2 * workers - len(running)):
-                    running[pool.submit(run_one, settings, task, seed, recording)] = number
-                if not running:
-                    return
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool:
-            raise WowError("a simulator process died; run wow doctor, then the same command to continue") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 _runners: dict[EpisodeSettings, EpisodeRunner] = {}

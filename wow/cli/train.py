@@ -268,8 +268,10 @@ class Export(MakesFolder):
     """Folder of an inverse dynamics run."""
     policy: Path | None = None
     """Folder of a policy run."""
-    critic: Path | None = None
-    """Folder of a critic run."""
+    outcome: Path | None = None
+    """Folder of a run of wow train outcome."""
+    faults: Path | None = None
+    """Folder of a run of wow train faults."""
 
     def continues(self) -> bool:
         return (self.out / "manifest.json").exists()
@@ -278,12 +280,12 @@ class Export(MakesFolder):
         from wow import assembly, weights
         from wow.train.export import copy_parts, export
 
-        named = (self.codec, self.world, self.idm, self.policy, self.critic)
+        named = (self.codec, self.world, self.idm, self.policy, self.outcome, self.faults)
         runs = [run for run in named if run is not None]
         if not runs:
             raise WowError(
-                "nothing to export: name --codec RUN, --world RUN, --idm RUN, --policy RUN, --critic RUN or several of "
-                "them"
+                "nothing to export: name --codec RUN, --world RUN, --idm RUN, --policy RUN, --outcome RUN or --faults "
+                "RUN, or several"
             )
         if self.start_from is not None:
             copy_parts(assembly.checkpoint_folder(self.start_from), self.out)

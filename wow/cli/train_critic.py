@@ -1,4 +1,4 @@
-"""`wow train critic`: what a video is worth, learned from videos whose outcome is known."""
+"""`wow train outcome` and `wow train faults`: which motions succeed, and what cannot be in a world like ours."""
 
 from __future__ import annotations
 
@@ -11,88 +11,116 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from wow.cli.options import Summary
 from wow.cli.progress import Progress
 from wow.cli.train import StartFrom, Train, begin_with, train_part
-from wow.train.critic import CriticRun
-from wow.train.recipes import CRITIC_RECIPES
+from wow.train.faults import FaultRun
+from wow.train.outcome import OutcomeRun
+from wow.train.recipes import FAULT_RECIPES, OUTCOME_RECIPES
 
 if TYPE_CHECKING:
-    from wow.train.critic import CriticObjective
-    from wow.train.critic_data import Goals
+    from wow.train.outcome import OutcomeObjective
+    from wow.train.outcome_data import Goals, Plans
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainCritic(Train):
-    """Train the critic: from a video and a goal to whether it is reached, and which faults are seen in which frames."""
+class TrainOutcome(Train):
+    """Train the critic's sense of success: from a first picture, a goal and a motion to the chance that it succeeds."""
 
     data: tuple[Path, ...]
-    """Folders of LeRobot datasets that say whether each episode succeeded."""
+    """Folders of tries (wow data tries), or of LeRobot datasets that say whether each episode succeeded."""
     imagined: tuple[Path, ...] = ()
-    """Folders of LeRobot datasets of imagined videos whose plans were executed: wow run --suite … --record DIR."""
-    codec: Path | None = None
-    """Folder of a codec run, or of a checkpoint that has a codec: part of the clips is then seen through it."""
+    """Folders of imagined videos whose plans were executed (wow run --suite … --record DIR): chances are calibrated on
+    them, nothing else is learned from them."""
     policy: str = "wow-mini"
-    """Model, or checkpoint's folder, whose policy tells the critic what is still to be done in a frame; none for a
-    critic without."""
+    """Model, or checkpoint's folder, whose policy is the practised hand that motions are held against."""
     start_from: StartFrom = ()
-    """Models, checkpoints' folders or runs': training begins with their critic, of several the later one wins."""
-    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = CRITIC_RECIPES
-    config: CriticRun = field(default_factory=CRITIC_RECIPES["mini"])
+    """Models, checkpoints' folders or runs': training begins with their network, of several the later one wins."""
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = OUTCOME_RECIPES
+    config: OutcomeRun = field(default_factory=OUTCOME_RECIPES["mini"])
     """The recipe's fields."""
 
     def run(self) -> Summary:
         from wow import assembly
-        from wow.train.critic_calibrate import calibrate_critic, trained_judge
         from wow.train.distributed import in_turn
         from wow.train.export import add_to_run
+        from wow.train.outcome_calibrate import calibrate_outcome, trained_network
 
         with in_turn():
-            objective = self._prepared()
-        about = {**objective.about(), **({"policy": assembly.mark_of_policy(self._beside)} if self._beside else {})}
-        summary = train_part(self, objective, self.config.train, "critic", about)
+            objective, imagined = self._prepared()
+        about = {**objective.about(), "policy": assembly.mark_of_policy(self._beside)}
+        summary = train_part(self, objective, self.config.train, "outcome", about)
         if os.environ.get("RANK", "0") != "0":
             return summary
-        with Progress("calibrate", total=None, unit="videos") as progress:
-            calibration, worth = calibrate_critic(
-                trained_judge(objective, self.out, assembly.load_text()),
-                objective,
-                on_done=lambda done, total: progress.update(done, f"of {total}"),
-            )
-        add_to_run(self.out, {"calibration": asdict(calibration), "held_out": worth})
+        chance, worth = calibrate_outcome(trained_network(objective, self.out), objective, imagined)
+        add_to_run(self.out, {"calibration": asdict(chance), "held_out": worth})
         return {**summary, **worth}
 
     @property
-    def _beside(self) -> Path | None:
-        """The folder of the policy that stands beside the critic."""
+    def _beside(self) -> Path:
+        """The folder of the policy."""
         from wow import assembly
         from wow.train.export import as_checkpoint
 
-        return None if self.policy == "none" else as_checkpoint(assembly.checkpoint_folder(self.policy))
+        return as_checkpoint(assembly.checkpoint_folder(self.policy))
 
-    def _prepared(self) -> CriticObjective:
-        """The objective, its data decoded and encoded, its network as training begins with it."""
+    def _prepared(self) -> tuple[OutcomeObjective, Plans | None]:
+        """The objective, its network as training begins with it, and the imagined videos to calibrate on."""
         from wow import assembly
-        from wow.train.critic import prepare_critic
-        from wow.train.critic_data import open_critic_sources
-        from wow.train.export import as_checkpoint
+        from wow.train.outcome import prepare_outcome
 
-        codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
+        policy, scale, size = assembly.practised_policy(self._beside)
         with Progress("prepare", total=None) as progress:
 
             def on_done(what: str, done: int, total: int) -> None:
                 progress.update(done, f"of {total} {what}")
 
-            sources = open_critic_sources(self.data, self.imagined, self.camera, codec, on_done)
-            cache, text = self.data[0] / ".cache", assembly.load_text()
-            policy = None if self._beside is None else assembly.beside_a_critic(self._beside)
-            objective = prepare_critic(self.config, sources, known_goals(), text, cache, codec, on_done, policy)
+            objective, imagined = prepare_outcome(
+                self.config, self.data, self.imagined, known_goals(), policy, assembly.load_text(), scale, size, on_done
+            )
         for model in self.start_from:
-            begin_with(objective.network, model, "critic")
-        return objective
+            begin_with(objective.network, model, "outcome")
+        return objective, imagined
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFaults(Train):
+    """Train the critic's eye for faults: from a video to which faults are in it, and in which frames."""
+
+    imagined: tuple[Path, ...] = ()
+    """Folders of imagined videos (wow data paint, or wow run --suite … --record DIR): how they look is no fault."""
+    start_from: StartFrom = ()
+    """Models, checkpoints' folders or runs': training begins with their network, of several the later one wins."""
+    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = FAULT_RECIPES
+    config: FaultRun = field(default_factory=FAULT_RECIPES["mini"])
+    """The recipe's fields."""
+
+    def run(self) -> Summary:
+        from wow.train.distributed import in_turn
+        from wow.train.export import add_to_run
+        from wow.train.fault_calibrate import calibrate_faults, trained_eye
+        from wow.train.faults import prepare_faults
+
+        with in_turn(), Progress("prepare", total=None, unit="episodes") as progress:
+            objective = prepare_faults(
+                self.config, self.data, self.imagined, self.camera, lambda done, _: progress.update(done)
+            )
+        for model in self.start_from:
+            begin_with(objective.network, model, "faults")
+        summary = train_part(self, objective, self.config.train, "faults", objective.about())
+        if os.environ.get("RANK", "0") != "0":
+            return summary
+        with Progress("calibrate", total=None, unit="videos") as progress:
+            alarm, worth = calibrate_faults(
+                trained_eye(objective, self.out),
+                objective,
+                on_done=lambda done, total: progress.update(done, f"of {total}"),
+            )
+        add_to_run(self.out, {"alarm": alarm, "held_out": worth})
+        return {**summary, **worth}
 
 
 def known_goals() -> Goals:
     """What is known of the simulated tasks: which goals a video of one surely does not reach."""
     from wow.sim.goals import rivals, strangers
     from wow.sim.tasks import TASKS
-    from wow.train.critic_data import Goals
+    from wow.train.outcome_data import Goals
 
     return Goals({task: rivals(task) for task in TASKS}, {task: strangers(task) for task in TASKS})

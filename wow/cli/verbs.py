@@ -48,6 +48,13 @@ def data_collect() -> type[Command]:
     return Collect
 
 
+def data_tries() -> type[Command]:
+    """Execute several plans in each of many scenes and keep what became of them."""
+    from wow.cli.tries import MakeTries
+
+    return MakeTries
+
+
 def data_paint() -> type[Command]:
     """Paint recorded motions anew with a world model."""
     from wow.cli.paint import Paint
@@ -90,11 +97,18 @@ def train_policy() -> type[Command]:
     return TrainPolicy
 
 
-def train_critic() -> type[Command]:
-    """Train a critic: from a video and a goal to whether it is reached."""
-    from wow.cli.train_critic import TrainCritic
+def train_faults() -> type[Command]:
+    """Train a critic's eye for faults: what in a video cannot be in a world like ours."""
+    from wow.cli.train_critic import TrainFaults
 
-    return TrainCritic
+    return TrainFaults
+
+
+def train_outcome() -> type[Command]:
+    """Train a critic's sense of success: which motions reach a goal."""
+    from wow.cli.train_critic import TrainOutcome
+
+    return TrainOutcome
 
 
 def train_export() -> type[Command]:
@@ -305,13 +319,15 @@ VERBS: dict[str, Callable[[], type[Command]]] = {
     "data show": data_show,
     "data collect": data_collect,
     "data paint": data_paint,
+    "data tries": data_tries,
     "data bench-loader": data_bench_loader,
     "train world": train_world,
     "train draft": train_draft,
     "train codec": train_codec,
     "train idm": train_idm,
     "train policy": train_policy,
-    "train critic": train_critic,
+    "train faults": train_faults,
+    "train outcome": train_outcome,
     "train export": train_export,
     "bench world": bench_world,
     "bench build": bench_build,

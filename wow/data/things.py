@@ -37,8 +37,15 @@ class Thing:
 
 def still_background(frames: UInt8) -> UInt8:
     """The median of a video [T, H, W, 3] over time: what is there without what moves."""
-    background: UInt8 = np.median(frames, axis=0).astype(np.uint8)
-    return background
+    # All pixels sorted at once, frame against frame: several times faster than a median along the first axis.
+    rows = list(frames)
+    for turn in range(len(rows)):
+        for place in range(turn % 2, len(rows) - 1, 2):
+            low, high = rows[place], rows[place + 1]
+            rows[place], rows[place + 1] = np.minimum(low, high), np.maximum(low, high)
+    low, high = rows[(len(rows) - 1) // 2], rows[len(rows) // 2]
+    middle: UInt8 = low + (high - low) // 2
+    return middle
 
 
 def moving_region(frames: UInt8) -> Bool:
@@ -76,9 +83,10 @@ def with_thing(frame: UInt8, picture: UInt8, mask: Bool, matrix: NDArray[np.floa
     return mixed
 
 
-def _apart(one: UInt8, other: UInt8) -> NDArray[np.int16]:
+def _apart(one: UInt8, other: UInt8) -> UInt8:
     """The largest difference of a colour channel."""
-    apart: NDArray[np.int16] = np.abs(one.astype(np.int16) - other.astype(np.int16)).max(axis=-1)
+    off = np.maximum(one, other) - np.minimum(one, other)
+    apart: UInt8 = np.maximum(np.maximum(off[..., 0], off[..., 1]), off[..., 2])
     return apart
 
 

@@ -1,9 +1,9 @@
-"""A trained critic as it is used: a video of any length and goals in words, to probabilities that can be believed."""
+"""Trained critics as they are used: videos and motions of any length, to probabilities that can be believed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,90 +11,109 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wow.models.critic import MERITS, CriticNetwork
-from wow.models.fit import fit_frames
+from wow.models.dit import Conditions
+from wow.models.faults import FaultNetwork
+from wow.models.fit import fit_frames, fit_picture
+from wow.models.outcome import OutcomeNetwork
 from wow.models.text import TextConditioner
-from wow.types import UInt8, WowError
+from wow.types import Actions, Float32, UInt8, WowError
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What held-out episodes said: chance = sigmoid(slope * logit + offset), and the fault logit of an alarm.
-
-    alarm: exceeded by one clean video in twenty.
-    """
+class Chance:
+    """How a logit is read: chance = sigmoid(slope * logit + offset), fitted to held-out cases."""
 
     slope: float = 1.0
     offset: float = 0.0
-    alarm: float = 0.0
 
-    def chance(self, logit: Array | float) -> Array:
-        """The probability of a completion logit."""
-        return sigmoid(self.slope * logit + self.offset)
+    def __call__(self, logit: Array | float) -> Array:
+        """The probability of a logit, of any shape."""
+        return sigmoid(self.slope * np.asarray(logit, np.float64) + self.offset)
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What the critic makes of a video for one goal; frame numbers are the video's own.
+class OutcomeJudge:
+    """A trained outcome network with the text encoder that it learned with, and how its logits are read.
 
-    success: the chance that the goal is reached at the end, in a world like ours. done: the chance of it frame by frame
-    [T]. progress: how far it got, 0 to 1. faults: the chance of each kind. alarm: whether they are worth a word: more
-    than in nineteen of twenty clean videos. fault: the likeliest kind. span: the first and last frame that show it.
-    merits: by name as in models.critic.MERITS, 0 to 1. logit: of success, before calibration.
+    motion_of: actions as the normalised motion [T, A] of its policy. size: of the pictures that the policy sees.
     """
 
-    success: float
-    done: Array
-    progress: float
+    network: OutcomeNetwork
+    text: TextConditioner
+    motion_of: Callable[[Actions], Float32]
+    size: int
+    chance: Chance = field(default_factory=Chance)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @torch.no_grad()
+    def __call__(self, picture: UInt8, goal: str, actions: Actions) -> Array:
+        """The chance that the actions reach the goal from the picture [H, W, 3], after each of T transitions [T].
+
+        The last one is that of all actions; those before it are of who stops there.
+        """
+        tokens, mask = (x.to(self.device) for x in self.text.encode([goal]))
+        seen = torch.from_numpy(fit_picture(picture, self.size)[0].copy()).to(self.device).movedim(-1, 0)[None].float()
+        sought, practised = self.network.practise(seen / 127.5 - 1.0, unhurried(tokens, mask))
+        motion = torch.from_numpy(self.motion_of(actions)).to(self.device)
+        count = len(motion)
+        stopped = motion[torch.minimum(torch.arange(count)[None], torch.arange(count)[:, None])]
+        logits = self.network(sought.expand(count, -1), practised.expand(count, -1, -1), stopped)
+        return self.chance(logits.double().cpu().numpy())
+
+
+def unhurried(tokens: torch.Tensor, mask: torch.Tensor) -> Conditions:
+    """The conditions of a policy that is told words [b l e] and may choose its pace."""
+    rows = torch.zeros(len(tokens), device=tokens.device)
+    always = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+    return Conditions(tokens, mask, always, torch.zeros(len(tokens), 0, 0, device=tokens.device), rows, rows, ~always)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The faults of a video; frame numbers are its own.
+
+    faults: the chance of each kind. alarm: whether they are worth a word: more than in nineteen of twenty clean videos.
+    fault: the likeliest kind. span: the first and last frame that show it. quality: how good it looks, 0 to 1. logit:
+    of the likeliest kind.
+    """
+
     faults: Mapping[str, float]
     alarm: bool
     fault: str
     span: tuple[int, int]
-    merits: Mapping[str, float]
+    quality: float
     logit: float
-    fault_logit: float
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A critic network with the text encoder that it was trained with, and its calibration."""
+class FaultJudge:
+    """A trained fault network. alarm: the logit from which on a fault is worth a word."""
 
-    network: CriticNetwork
-    text: TextConditioner
-    calibration: Calibration = field(default_factory=Calibration)
+    network: FaultNetwork
+    alarm: float = math.inf
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @torch.no_grad()
-    def __call__(self, frames: UInt8, goals: Sequence[str]) -> list[Opinion]:
-        """An opinion for each goal. frames: uint8 [T, H, W, 3]; other sizes are fitted, other lengths resampled."""
+    def __call__(self, frames: UInt8) -> Finding:
+        """What is found in frames [T, H, W, 3]; other sizes than the network's are fitted, other lengths resampled."""
         config = self.network.config
         rows = np.round(np.linspace(0, len(frames) - 1, config.num_frames)).astype(np.int64)
-        seen = torch.from_numpy(fit_frames(frames[rows], config.size)[0]).to(self.device)
-        words, mask = (x.to(self.device) for x in self.text.encode(list(goals)))
+        shown = torch.from_numpy(fit_frames(frames[rows], config.size)[0]).to(self.device)
         half = _has_fast_half(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            said = self.network(as_pictures(seen, half)[None], words[None], mask[None])
-        logits = {name: value[0].float().cpu().numpy().astype(np.float64) for name, value in vars(said).items()}
-        return [self._opinion(logits, goal, rows, len(frames)) for goal in range(len(goals))]
-
-    def _opinion(self, logits: Mapping[str, Array], goal: int, rows: NDArray[np.int64], length: int) -> Opinion:
-        kinds = self.network.config.faults
-        worst = int(logits["faults"].argmax())
-        first, last = loudest(sigmoid(logits["fault_frames"][:, worst]))
-        every = np.interp(np.arange(length), rows, sigmoid(logits["done"][goal]))
-        return Opinion(
-            success=float(self.calibration.chance(logits["completed"][goal])),
-            done=every,
-            progress=float(sigmoid(logits["progress"][goal])),
-            faults=dict(zip(kinds, sigmoid(logits["faults"]).tolist(), strict=True)),
-            alarm=bool(logits["faults"][worst] > self.calibration.alarm),
-            fault=kinds[worst],
+            seen = self.network(as_pictures(shown, half)[None])
+        kinds, each = (x[0].double().cpu().numpy() for x in (seen.faults, seen.fault_frames))
+        worst = int(kinds.argmax())
+        first, last = loudest(sigmoid(each[:, worst]))
+        return Finding(
+            faults=dict(zip(config.faults, sigmoid(kinds).tolist(), strict=True)),
+            alarm=bool(kinds[worst] > self.alarm),
+            fault=config.faults[worst],
             span=(int(rows[first]), int(rows[last])),
-            merits=dict(zip(MERITS, sigmoid(logits["merits"]).tolist(), strict=True)),
-            logit=float(logits["completed"][goal]),
-            fault_logit=float(logits["faults"][worst]),
+            quality=float(sigmoid(float(seen.quality[0]))),
+            logit=float(kinds[worst]),
         )
 
 
@@ -120,13 +139,13 @@ def loudest(chances: Array, share: float = 0.5) -> tuple[int, int]:
     return first, last
 
 
-def fit_chance(logits: Array, truths: NDArray[np.bool_]) -> tuple[float, float]:
+def fit_chance(logits: Array, truths: NDArray[np.bool_]) -> Chance:
     """Slope and offset with which a sigmoid of the logits [N] is most likely to give the truths [N] (Platt 1999).
 
     The slope stays positive: the order of videos is the network's. Blank where one kind of truth is missing.
     """
     if truths.all() or not truths.any():
-        return 1.0, 0.0
+        return Chance()
     # Targets a little inside of 0 and 1, so that a perfect ranking does not ask for an infinite slope.
     high, low = (truths.sum() + 1) / (truths.sum() + 2), 1 / ((~truths).sum() + 2)
     x = torch.from_numpy(logits.astype(np.float64))
@@ -142,15 +161,18 @@ def fit_chance(logits: Array, truths: NDArray[np.bool_]) -> tuple[float, float]:
 
     optimizer.step(cost)  # type: ignore[no-untyped-call]
     slope, offset = float(found[0].detach().exp()), float(found[1].detach())
-    return (slope, offset) if math.isfinite(slope) and math.isfinite(offset) else (1.0, 0.0)
+    return Chance(slope, offset) if math.isfinite(slope) and math.isfinite(offset) else Chance()
 
 
-def calibration_from_json(document: Mapping[str, Any], origin: str) -> Calibration:
+def chance_from_json(document: Mapping[str, Any], origin: str) -> Chance:
     """The calibration that `dataclasses.asdict` wrote. Raises WowError naming `origin` where it is not one."""
     try:
-        return Calibration(float(document["slope"]), float(document["offset"]), float(document["alarm"]))
+        chance = Chance(float(document["slope"]), float(document["offset"]))
+        if not (math.isfinite(chance.slope) and math.isfinite(chance.offset)):
+            raise ValueError("a number is infinite")
     except (KeyError, TypeError, ValueError) as problem:
         raise WowError(f"{origin}: the critic's calibration cannot be read ({problem!r}); train it again") from None
+    return chance
 
 
 def _has_fast_half(device: torch.device) -> bool:

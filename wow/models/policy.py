@@ -73,7 +73,7 @@ class Policy(nn.Module):
 
     def forward(self, picture: Float[Tensor, "b 3 h w"], conditions: Conditions) -> Float[Tensor, "b t a"]:
         """picture: in [-1, 1], sides that 16 divides. Of the conditions it reads text and pace; motions it ignores."""
-        sought = self.sought(torch.cat([self._text(conditions), self._pace(conditions)], dim=-1))
+        sought = self.seek(conditions)
         place = _places(picture.shape[-2], picture.shape[-1], picture.device).expand(len(picture), -1, -1, -1)
         fine = self.fine(torch.cat([picture, place], dim=1).contiguous(memory_format=torch.channels_last))
         fine = _through(self.look_fine, fine, sought)
@@ -88,6 +88,11 @@ class Policy(nn.Module):
         whole = functional.adaptive_avg_pool2d(self.glance(coarse), 4).flatten(1)
         motion: Tensor = self.motion(self.decide(torch.cat([*found, whole, sought], dim=-1)))
         return motion.reshape(len(picture), self.config.num_transitions, self.config.action_width)
+
+    def seek(self, conditions: Conditions) -> Float[Tensor, "b d"]:
+        """What it looks for in a picture when it is told this text and this pace."""
+        sought: Tensor = self.sought(torch.cat([self._text(conditions), self._pace(conditions)], dim=-1))
+        return sought
 
     @torch.no_grad()
     def rescale(self, factor: Sequence[float], offset: Sequence[float]) -> None:

@@ -1,13 +1,23 @@
-"""The learned critic: a small network's opinion, in words."""
+"""The learned critic: what small networks that saw thousands of outcomes think of a video, in words.
+
+The video is read by inverse dynamics, and a network that learned from executed motions says how likely this one is to
+succeed, and from when on. Another one looks for what cannot be in a world like ours, and says where.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from wow.models.critic import IMPLAUSIBLE, UNSMOOTH
-from wow.models.judge import Judge, Opinion
-from wow.types import Verdict, Video
+import numpy as np
+from numpy.typing import NDArray
+
+from wow.models.faults import IMPLAUSIBLE, UNSMOOTH
+from wow.models.judge import Finding
+from wow.types import Actions, UInt8, Verdict, Video, WowError
+
+Array = NDArray[np.float64]
 
 FAULTS_IN_WORDS = {
     "teleport": "something jumps from one place to another",
@@ -18,63 +28,83 @@ FAULTS_IN_WORDS = {
     "morph": "something changes its shape or size",
     "jitter": "something trembles",
 }
-CLOSE = 0.75
-"""Progress from which on a goal that is not reached was nearly reached."""
 REACHED = 0.5
+LIKELY = 0.25
+"""A chance from which on a failure is not said to be certain."""
 
 
 @dataclass(frozen=True)
 class LearnedCritic:
-    """Judges by what it learned from videos whose actions were executed."""
+    """Judges by what was learned from motions that were executed, and from faults that were put into videos.
 
-    judge: Judge
+    read: inverse dynamics. succeeds: the chance that actions reach a goal from a picture [H, W, 3], after each of their
+    transitions [T]. inspect: the faults of frames [T, H, W, 3]; None where nobody learned to see them.
+    """
+
+    read: Callable[[Video], Actions]
+    succeeds: Callable[[UInt8, str, Actions], Array]
+    inspect: Callable[[UInt8], Finding] | None = None
     name: str = "learned"
 
     def __call__(self, video: Video, goal: str, /) -> Verdict:
-        """Its opinion of a video of any size and length. The span is in the video's own frames."""
+        """Its opinion of a video of any size and length. The span is in the video's own frames.
+
+        Raises WowError where nothing can be read from the video.
+        """
         began = time.perf_counter()
-        opinion = self.judge(video.frames, [goal])[0]
-        completed = opinion.success >= 0.5
+        chances = self.succeeds(video.frames[0], goal, self.read(video))
+        if not np.isfinite(chances).all():
+            raise WowError("no motion can be read from this video: what is said of it is no number")
+        finding = None if self.inspect is None else self.inspect(video.frames)
+        alarm = finding if finding is not None and finding.alarm else None
+        success = float(chances[-1]) * (1.0 - _doubt(alarm))
+        completed = success >= REACHED
         return Verdict(
-            scores=scores_of(opinion),
+            scores=scores_of(float(chances[-1]), success, finding),
             completed=completed,
-            confidence=opinion.success if completed else 1.0 - opinion.success,
-            reason=reason_of(opinion, goal),
-            span=opinion.span if opinion.alarm else None,
+            confidence=success if completed else 1.0 - success,
+            reason=reason_of(chances, len(video.frames) - 1, goal, alarm),
+            span=None if alarm is None else alarm.span,
             seconds=time.perf_counter() - began,
         )
 
 
-def scores_of(opinion: Opinion) -> dict[str, float]:
-    """The five scores from 1 to 5: completion is the chance of success, action how far it got, the rest as learned.
+def scores_of(action: float, success: float, finding: Finding | None) -> dict[str, float]:
+    """Scores from 1 to 5: action is the chance that what is done succeeds, completion that it is so in our world.
 
-    Physics and motion are rated no better than it is certain that there is no fault of theirs.
+    Physics and motion are rated by how certain it is that there is no fault of theirs; without an eye for faults they
+    are not rated, nor is quality.
     """
-    shares = {"task_completion": opinion.success, "action_success": opinion.progress, **opinion.merits}
-    for score, kinds in (("physical_plausibility", IMPLAUSIBLE), ("kinematic_smoothness", UNSMOOTH)):
-        likeliest = max((chance for kind, chance in opinion.faults.items() if kind in kinds), default=0.0)
-        shares[score] = min(shares[score], 1.0 - likeliest)
+    shares = {"task_completion": success, "action_success": action}
+    if finding is not None:
+        for score, kinds in (("physical_plausibility", IMPLAUSIBLE), ("kinematic_smoothness", UNSMOOTH)):
+            shares[score] = 1.0 - max((chance for kind, chance in finding.faults.items() if kind in kinds), default=0.0)
+        shares["visual_quality"] = finding.quality
     return {name: 1.0 + 4.0 * min(max(share, 0.0), 1.0) for name, share in shares.items()}
 
 
-def reason_of(opinion: Opinion, goal: str) -> str:
-    """One or two sentences: whether the goal is reached and since when, and the likeliest fault where there is one."""
-    sentences = [_outcome(opinion, goal)]
-    if opinion.alarm:
-        first, last = opinion.span
-        where = f"in frame {first}" if first == last else f"from frame {first} to {last}"
-        what = FAULTS_IN_WORDS.get(opinion.fault, opinion.fault)
-        sentences.append(f"{where[0].upper()}{where[1:]} {what} ({opinion.faults[opinion.fault]:.0%} sure).")
+def reason_of(chances: Array, last: int, goal: str, alarm: Finding | None) -> str:
+    """One or two sentences: whether the motion succeeds and from which frame on, and the fault that raised an alarm.
+
+    last: number of the last frame.
+    """
+    final = float(chances[-1])
+    chance = f"{final:.0%}"
+    if final >= REACHED:
+        unsure = np.flatnonzero(chances < REACHED)
+        since = 0 if not len(unsure) else round((int(unsure[-1]) + 2) / len(chances) * last)
+        sentences = [f'What is done reaches the goal "{goal}", from about frame {since} on (chance {chance}).']
+    else:
+        how = "hardly" if final >= LIKELY else "not"
+        sentences = [f'What is done does {how} reach the goal "{goal}" (chance {chance}).']
+    if alarm is not None:
+        first, end = alarm.span
+        where = f"In frame {first}" if first == end else f"From frame {first} to {end}"
+        what = FAULTS_IN_WORDS.get(alarm.fault, alarm.fault)
+        sentences.append(f"{where} {what} ({alarm.faults[alarm.fault]:.0%} sure).")
     return " ".join(sentences)
 
 
-def _outcome(opinion: Opinion, goal: str) -> str:
-    chance = f"{opinion.success:.0%}"
-    if opinion.success >= REACHED:
-        done = (opinion.done >= REACHED).nonzero()[0]
-        since = f", from frame {int(done[0])} on" if len(done) else ""
-        return f'The goal "{goal}" looks reached{since} (chance {chance}).'
-    if opinion.done[-1] >= REACHED:
-        return f'It looks as if the goal "{goal}" were reached, but the video is not to be believed (chance {chance}).'
-    how = "nearly reached" if opinion.progress >= CLOSE else "not reached"
-    return f'The goal "{goal}" is {how} in the last frame (chance {chance}).'
+def _doubt(alarm: Finding | None) -> float:
+    """How likely it is that a video which raised an alarm shows what cannot be."""
+    return 0.0 if alarm is None or alarm.fault not in IMPLAUSIBLE else alarm.faults[alarm.fault]

@@ -10,14 +10,16 @@ from dataclasses import replace
 from typing import TypeVar
 
 from wow.models.codec import CodecConfig
-from wow.models.critic import CriticConfig
 from wow.models.dit import DiTConfig
+from wow.models.faults import FaultConfig
 from wow.models.idm import IdmConfig
+from wow.models.outcome import OutcomeConfig
 from wow.models.policy import PolicyConfig
 from wow.train.codec import CodecRun
-from wow.train.critic import CriticRun
+from wow.train.faults import FaultRun
 from wow.train.idm_run import IdmRun
 from wow.train.loop import TrainConfig
+from wow.train.outcome import OutcomeRun
 from wow.train.policy import PolicyRun
 from wow.train.world import WorldRun
 from wow.types import WowError
@@ -183,26 +185,50 @@ def idm_certain() -> IdmRun:
     return replace(mini, model=replace(mini.model, uncertain=False))
 
 
-def critic_mini() -> CriticRun:
-    """The critic of wow-mini: 1M parameters, an hour on two CPU cores."""
-    return CriticRun(
-        model=CriticConfig(channels=(24, 56, 112), width=112, num_heads=4),
-        train=TrainConfig(steps=6_000, batch_size=16, learning_rate=1e-3, preview_every=500, average_decay=0.998),
+def outcome_mini() -> OutcomeRun:
+    """The outcome network of wow-mini: 0.1M parameters, minutes on two CPU cores."""
+    return OutcomeRun(
+        train=TrainConfig(
+            steps=1_000,
+            batch_size=256,
+            learning_rate=2e-3,
+            warmup_steps=50,
+            weight_decay=0.1,
+            average_decay=0.99,
+            preview_every=250,
+        )
     )
 
 
-def critic_gpu() -> CriticRun:
-    """The same critic for one data-centre GPU, fifteen minutes."""
-    mini = critic_mini()
-    return replace(mini, train=replace(mini.train, steps=20_000, batch_size=96, warmup_steps=500, loaders=14))
+def outcome_smoke() -> OutcomeRun:
+    """A few thousand parameters, for tests."""
+    return OutcomeRun(
+        model=OutcomeConfig(width=8, blocks=1, told=4),
+        train=TrainConfig(steps=20, batch_size=8, learning_rate=4e-3, warmup_steps=5, preview_every=10, log_every=5),
+        hold_out=3,
+    )
 
 
-def critic_smoke() -> CriticRun:
-    """Some thirty thousand parameters, for tests."""
-    return CriticRun(
-        model=CriticConfig(channels=(8, 16, 16), width=24, depth=1, num_heads=2, num_frames=9, points=2),
+def faults_mini() -> FaultRun:
+    """The fault network of wow-mini: 0.5M parameters, an hour on two slow CPU cores."""
+    return FaultRun(
+        train=TrainConfig(
+            steps=1_200, batch_size=16, learning_rate=2e-3, warmup_steps=60, weight_decay=0.02, average_decay=0.99
+        )
+    )
+
+
+def faults_gpu() -> FaultRun:
+    """The same network for one data-centre GPU, ten minutes."""
+    mini = faults_mini()
+    return replace(mini, train=replace(mini.train, steps=10_000, batch_size=96, warmup_steps=300, loaders=14))
+
+
+def faults_smoke() -> FaultRun:
+    """A few ten thousand parameters, for tests."""
+    return FaultRun(
+        model=FaultConfig(channels=(8, 8, 16), width=16, depth=1, num_heads=2, num_frames=9),
         train=TrainConfig(steps=20, batch_size=4, learning_rate=4e-3, warmup_steps=5, preview_every=10, log_every=5),
-        looked=3,
         measured=10,
     )
 
@@ -213,7 +239,9 @@ WORLD_RECIPES: dict[str, Callable[[], WorldRun]] = {"mini": world_mini, "gpu": w
 
 POLICY_RECIPES: dict[str, Callable[[], PolicyRun]] = {"mini": policy_mini, "gpu": policy_gpu, "smoke": policy_smoke}
 
-CRITIC_RECIPES: dict[str, Callable[[], CriticRun]] = {"mini": critic_mini, "gpu": critic_gpu, "smoke": critic_smoke}
+FAULT_RECIPES: dict[str, Callable[[], FaultRun]] = {"mini": faults_mini, "gpu": faults_gpu, "smoke": faults_smoke}
+
+OUTCOME_RECIPES: dict[str, Callable[[], OutcomeRun]] = {"mini": outcome_mini, "smoke": outcome_smoke}
 
 IDM_RECIPES: dict[str, Callable[[], IdmRun]] = {
     "mini": idm_mini,
