@@ -78,6 +78,8 @@ def test_chances_come_for_every_moment_and_the_last_is_that_of_the_whole() -> No
     values = motions(1)[0].numpy()
     chances = judge(picture, "open it", Actions(values, CARD))
     assert chances.shape == (TRANSITIONS,) and ((chances > 0) & (chances < 1)).all()
+    hurried = judge(picture, "open it", Actions(values, CARD), 0.2)
+    assert hurried[-1] != pytest.approx(chances[-1], abs=1e-4), "in less time a practised hand gets less far"
     stopped = values.copy()
     stopped[3:] = stopped[2]
     assert judge(picture, "open it", Actions(stopped, CARD))[-1] == pytest.approx(chances[2], abs=1e-6)

@@ -37,6 +37,19 @@ def test_a_verdict_keeps_the_chance_of_success(success: float) -> None:
     assert verdict.completed == (success >= 0.5) and set(verdict.scores) == set(SCORES)
 
 
+def test_a_pace_that_was_asked_for_is_passed_on() -> None:
+    told: list[float | None] = []
+
+    def succeeds(picture: UInt8, goal: str, actions: Actions, seconds: float | None) -> np.ndarray:
+        told.append(seconds)
+        return np.full(4, 0.5)
+
+    critic = LearnedCritic(lambda video: Actions(np.zeros((4, 1), np.float32), CARD), succeeds)
+    for one in (critic, critic.at_pace(8.0)):
+        one(Video(np.zeros((5, 8, 8, 3), np.uint8), 5.0), "open the drawer")
+    assert told == [None, 0.5]
+
+
 def test_what_cannot_be_is_not_believed_and_what_only_trembles_is() -> None:
     clean, faulty, trembling = (verdict_of([0.1, 0.9], finding) for finding in (CLEAN, FAULTY, TREMBLING))
     assert faulty.success_probability == pytest.approx(0.9 * 0.2) and trembling.success_probability == pytest.approx(

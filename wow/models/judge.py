@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,19 @@ class OutcomeJudge:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @torch.no_grad()
-    def __call__(self, picture: UInt8, goal: str, actions: Actions) -> Array:
+    def __call__(self, picture: UInt8, goal: str, actions: Actions, seconds: float | None = None) -> Array:
         """The chance that the actions reach the goal from the picture [H, W, 3], after each of T transitions [T].
 
-        The last one is that of all actions; those before it are of who stops there.
+        The last one is that of all actions; those before it are of who stops there. seconds: what all of them take,
+        where somebody asked for it: the practised hand then gets as far as it does in that time.
         """
         tokens, mask = (x.to(self.device) for x in self.text.encode([goal]))
+        conditions = unhurried(tokens, mask)
+        if seconds is not None:
+            pace = torch.full_like(conditions.seconds, seconds / self.network.num_transitions)
+            conditions = replace(conditions, seconds=pace, has_seconds=torch.ones_like(conditions.has_seconds))
         seen = torch.from_numpy(fit_picture(picture, self.size)[0].copy()).to(self.device).movedim(-1, 0)[None].float()
-        sought, practised = self.network.practise(seen / 127.5 - 1.0, unhurried(tokens, mask))
+        sought, practised = self.network.practise(seen / 127.5 - 1.0, conditions)
         motion = torch.from_numpy(self.motion_of(actions)).to(self.device)
         count = len(motion)
         stopped = motion[torch.minimum(torch.arange(count)[None], torch.arange(count)[:, None])]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +38,19 @@ class LearnedCritic:
     """Judges by what was learned from motions that were executed, and from faults that were put into videos.
 
     read: inverse dynamics. succeeds: the chance that actions reach a goal from a picture [H, W, 3], after each of their
-    transitions [T]. inspect: the faults of frames [T, H, W, 3]; None where nobody learned to see them.
+    transitions [T], where they take so many seconds or, for None, nobody asked for a pace. inspect: the faults of frames
+    [T, H, W, 3]; None where nobody learned to see them. fps: at which videos are asked for; None at any.
     """
 
     read: Callable[[Video], Actions]
-    succeeds: Callable[[UInt8, str, Actions], Array]
+    succeeds: Callable[[UInt8, str, Actions, float | None], Array]
     inspect: Callable[[UInt8], Finding] | None = None
+    fps: float | None = None
     name: str = "learned"
+
+    def at_pace(self, fps: float) -> LearnedCritic:
+        """The same for videos of that pace; see `Paced`."""
+        return replace(self, fps=fps)
 
     def __call__(self, video: Video, goal: str, /) -> Verdict:
         """Its opinion of a video of any size and length. The span is in the video's own frames.
@@ -52,7 +58,9 @@ class LearnedCritic:
         Raises WowError where nothing can be read from the video.
         """
         began = time.perf_counter()
-        chances = self.succeeds(video.frames[0], goal, self.read(video))
+        last = len(video.frames) - 1
+        seconds = None if self.fps is None else last / self.fps
+        chances = self.succeeds(video.frames[0], goal, self.read(video), seconds)
         if not np.isfinite(chances).all():
             raise WowError("no motion can be read from this video: what is said of it is no number")
         finding = None if self.inspect is None else self.inspect(video.frames)
@@ -63,7 +71,7 @@ class LearnedCritic:
             scores=scores_of(float(chances[-1]), success, finding),
             completed=completed,
             confidence=success if completed else 1.0 - success,
-            reason=reason_of(chances, len(video.frames) - 1, goal, alarm),
+            reason=reason_of(chances, last, goal, alarm),
             span=None if alarm is None else alarm.span,
             seconds=time.perf_counter() - began,
         )
