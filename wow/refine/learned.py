@@ -38,8 +38,8 @@ class LearnedCritic:
     """Judges by what was learned from motions that were executed, and from faults that were put into videos.
 
     read: inverse dynamics. succeeds: the chance that actions reach a goal from a picture [H, W, 3], after each of their
-    transitions [T], where they take so many seconds or, for None, nobody asked for a pace. inspect: the faults of frames
-    [T, H, W, 3]; None where nobody learned to see them. fps: at which videos are asked for; None at any.
+    transitions [T], where they take so many seconds or, for None, nobody asked for a pace. inspect: the faults of
+    frames [T, H, W, 3]; None where nobody learned to see them. fps: at which videos are asked for; None at any.
     """
 
     read: Callable[[Video], Actions]
