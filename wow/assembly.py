@@ -65,6 +65,7 @@ from wow.refine.contract import Critic as Critic
 from wow.refine.contract import Paced as Paced
 from wow.refine.contract import Refiner as Refiner
 from wow.refine.contract import Round as Round
+from wow.refine.ensemble import critique as critique
 from wow.refine.grammar import GrammarRefiner as GrammarRefiner
 from wow.refine.learned import LearnedCritic as LearnedCritic
 from wow.refine.loop import Search as Search

@@ -230,6 +230,13 @@ def imagine() -> type[Command]:
     return Imagine
 
 
+def judge() -> type[Command]:
+    """Say what critics make of videos: is the goal reached, in a world like ours?"""
+    from wow.cli.judge import Judge
+
+    return Judge
+
+
 def refine() -> type[Command]:
     """Imagine, judge and rewrite, again and again, until a video shows the instruction being followed."""
     from wow.cli.refine import Refine
@@ -310,6 +317,7 @@ def speed() -> type[Command]:
 VERBS: dict[str, Callable[[], type[Command]]] = {
     "imagine": imagine,
     "refine": refine,
+    "judge": judge,
     "demo": demo,
     "act": act,
     "run": run,
