@@ -10,6 +10,7 @@ import pytest
 from tests.bench.suites import crossing, make_suite, write_film
 from wow.bench.dimensions import contract as c
 from wow.bench.dimensions.registry import chosen_metrics
+from wow.bench.executability import EXECUTABLE
 from wow.bench.intervals import share
 from wow.bench.leaderboard import leaderboard
 from wow.bench.page import page
@@ -21,6 +22,7 @@ from wow.bench.suite import Sample, open_suite
 from wow.bench.suite_report import markdown
 from wow.bench.suite_results import Results, read_results, write_results
 from wow.bench.suite_run import in_this_process, run_suite
+from wow.bench.text import shown
 from wow.types import Video
 
 METRICS = ("psnr", "executed_success", "executed_truth", "executed_shuffled")
@@ -84,6 +86,20 @@ def test_every_table_says_what_is_executed_beside_its_ceiling_and_its_floor(runs
     assert text.count("0.33 (0.06 to 0.79); truth 1.00 (0.44 to 1.00)") == 6, "two each of three kinds of strata"
     assert "truth 1.00 (0.61 to 1.00)" in html and html.count("shuffled 0.00 (0.00 to 0.56)") == 12
     assert whole in merged(standings([run.folder for run in runs]))
+
+
+def test_an_overall_score_counts_what_was_executed_and_the_published_one_does_not(runs: list[Results]) -> None:
+    board, merged_board = leaderboard(runs), standings([run.folder for run in runs])
+    for scores in (board.v2[0], merged_board.v2[0]):
+        assert scores.overall is not None and scores.executable is not None
+        visual = scores.scores.groups["visual"]
+        assert scores.overall.value == pytest.approx(visual)
+        assert scores.executable.value == pytest.approx((visual + 100 / 3) / 2)
+        low, high = scores.executable.low, scores.executable.high
+        assert low is not None and high is not None and low < scores.executable.value < high
+    told = shown(board.v2[0].executable, 1)
+    assert f"| {told} |" in markdown(board) and f"| {told} |" in merged(merged_board)
+    assert EXECUTABLE in page(board, 0) and runs[0].content["v2"]["executable"]["n"] == 6
 
 
 def test_where_nothing_is_executed_the_tables_say_so(runs: list[Results]) -> None:

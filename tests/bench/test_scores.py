@@ -132,6 +132,12 @@ def test_what_is_missing_is_said_and_a_substitute_stands_in_only_then() -> None:
     assert v2.score_v2({}).overall is None
 
 
+def test_what_was_executed_is_one_more_group_of_our_own_score_alone() -> None:
+    told = v2.score_v2({"psnr": 25.0, "plan": 40.0, "executed_success": 0.9})
+    assert told.overall == pytest.approx((50 + 40) / 2) and told.executable == pytest.approx((50 + 40 + 90) / 3)
+    assert v2.score_v2({"psnr": 25.0}).executable is None and v2.score_v2({"executed_success": 0.9}).executable is None
+
+
 def test_a_group_that_does_not_exist_is_refused() -> None:
     with pytest.raises(WowError, match="there are visual"):
         v2.overall_v2({"beauty": 3.0})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from tests.bench.suites import make_suite, scored_runs
 from wow.bench.audit import audit
 from wow.bench.audit_page import audit_page, validity_page
 from wow.bench.charts import ladder, radar, scatter, whiskers
-from wow.bench.scoreboard import scoreboard_of
+from wow.bench.dimensions.registry import METRICS
+from wow.bench.executability import EXECUTABLE
+from wow.bench.scoreboard import STRATA, Scoreboard, scoreboard_of
 from wow.bench.suite_results import Results
 from wow.bench.validity import OVERALL_V1, OVERALL_V2, markdown, ordered, validity
 from wow.cli.main import main
@@ -70,6 +74,26 @@ def test_an_overall_score_does_not_know_what_was_executed() -> None:
     assert before.columns == after.columns and "executed_truth" not in before.columns
     for name, one in before.correlations.items():
         assert after.correlations[name].spearman.value == pytest.approx(-one.spearman.value, abs=1e-9)
+
+
+def executed(name: str, psnr: float, success: Sequence[float]) -> Results:
+    """A run with the executions of single samples."""
+    known = made_up(name, psnr=psnr, executed_success=float(np.mean(success)))
+    metrics = {METRICS[one].name: METRICS[one] for one in ("executed_success", "psnr")}
+    keys = tuple(f"sample-{number}" for number in range(len(success)))
+    values = {"executed_success": np.array(success, float), "psnr": np.full(len(success), psnr)}
+    return replace(known, board=Scoreboard(keys, metrics, values, {}, {kind: ("all",) * len(keys) for kind in STRATA}))
+
+
+def test_no_execution_is_held_against_itself() -> None:
+    """Where success is the luck of single samples, the score that counts half of them knows nothing of the others."""
+    random = np.random.default_rng(0)
+    able = [executed(f"able-{n}", 20.0, random.random(40) < n / 12) for n in range(12)]
+    assert validity(able).correlations[EXECUTABLE].pearson.value > 0.9
+    lucky = [executed(f"lucky-{n}", 20.0, np.arange(40) % 2 == n % 2) for n in range(12)]
+    for place, run in enumerate(lucky):
+        run.board.values["executed_success"][0] = place % 3 == 0  # shares differ a little
+    assert validity(lucky).correlations[EXECUTABLE].pearson.value < 0.0, "one half's luck is the other's misfortune"
 
 
 def test_what_some_runs_lack_does_not_count_and_is_named() -> None:

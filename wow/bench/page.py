@@ -8,7 +8,7 @@ from typing import Any
 
 from wow.bench.charts import bars, legend, radar
 from wow.bench.dimensions.registry import METRICS
-from wow.bench.executability import CEILING, FLOOR, HEAD, NOTE, SUCCESS, Executed, has_any
+from wow.bench.executability import CEILING, EXECUTABLE, FLOOR, HEAD, NOTE, Executed, has_any
 from wow.bench.gaps import HEAD as HEAD_OF_GAPS
 from wow.bench.gaps import gaps
 from wow.bench.glossary import ABOUT, MEANINGS, direction
@@ -18,7 +18,7 @@ from wow.bench.pace import HEAD as PACE
 from wow.bench.pace import NOTE as PACE_NOTE
 from wow.bench.pace import rows_of
 from wow.bench.scoreboard import STRATA
-from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
+from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES, SUCCESS
 from wow.bench.sheet import definitions, document, number, plain, table
 from wow.bench.showcase import SECONDS, Shown, best_and_worst
 from wow.bench.suite_results import Results
@@ -64,11 +64,11 @@ def _leaderboard(board: Leaderboard) -> str:
     for place, run in enumerate(board.runs):
         cells = [number(board.v2[place].groups.get(group), 1) for group in GROUPS]
         relative = "N/A: needs two runs" if board.v1 is None else number(board.v1[place].estimate(), 1)
-        overall = number(board.v2[place].overall, 1)
+        overall = [number(board.v2[place].overall, 1), relative, number(board.v2[place].executable, 1)]
         executed = board.executed[place].html()
         scored = str(run.content["counts"]["scored"])
-        rows.append([plain(board.labels[place]), *cells, overall, relative, executed, scored])
-    head = ["run", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "samples"]
+        rows.append([plain(board.labels[place]), *cells, *overall, executed, scored])
+    head = ["run", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", EXECUTABLE, HEAD, "samples"]
     return table(head, rows) + _note(board) + _relative(board)
 
 

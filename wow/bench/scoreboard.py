@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wow.bench.dimensions.contract import Metric, NotMeasurable
 from wow.bench.intervals import Estimate
-from wow.bench.scores_v2 import GROUPS, ScoresV2, score_v2
+from wow.bench.scores_v2 import SUCCESS, ScoresV2, score_v2
 from wow.bench.suite_run import ScoreRecord
 
 Array = NDArray[np.float64]
@@ -152,11 +152,12 @@ def interval(value: float, resampled: Array, count: int) -> Estimate:
 
 @dataclass(frozen=True)
 class ScaledV2:
-    """The second scale with intervals: of each group that is there, and overall."""
+    """The second scale with intervals: of each group that is there, overall, and with what was executed."""
 
     scores: ScoresV2
     groups: Mapping[str, Estimate]
     overall: Estimate | None
+    executable: Estimate | None = None
 
 
 def scaled_v2(board: Scoreboard, rows: NDArray[np.int64]) -> ScaledV2:
@@ -167,15 +168,25 @@ def scaled_v2(board: Scoreboard, rows: NDArray[np.int64]) -> ScaledV2:
         return ScaledV2(scores, {}, None)
     if len(rows) < 2:
         alone = {group: Estimate(value, None, None, len(rows)) for group, value in scores.groups.items()}
-        return ScaledV2(scores, alone, Estimate(scores.overall, None, None, len(rows)))
-    every = [score_v2(drawn) for drawn in _drawn_values(board, rows, tuple(scores.metrics))]
+        executable = None if scores.executable is None else Estimate(scores.executable, None, None, len(rows))
+        return ScaledV2(scores, alone, Estimate(scores.overall, None, None, len(rows)), executable)
+    executed = () if scores.executable is None else (SUCCESS,)
+    every = [score_v2(drawn) for drawn in _drawn_values(board, rows, (*scores.metrics, *executed))]
+    return scaled(scores, every, len(rows))
+
+
+def scaled(scores: ScoresV2, every: Sequence[ScoresV2], count: int) -> ScaledV2:
+    """Scores with the intervals that they have over draws of `count` samples."""
+
+    def around(value: float | None, drawn: Sequence[float | None]) -> Estimate | None:
+        return None if value is None else interval(value, _column(drawn), count)
+
     groups = {
-        group: interval(scores.groups[group], _column([one.groups.get(group) for one in every]), len(rows))
-        for group in GROUPS
-        if group in scores.groups
+        group: interval(value, _column([one.groups.get(group) for one in every]), count)
+        for group, value in scores.groups.items()
     }
-    overall = interval(scores.overall, _column([one.overall for one in every]), len(rows))
-    return ScaledV2(scores, groups, overall)
+    overall = around(scores.overall, [one.overall for one in every])
+    return ScaledV2(scores, groups, overall, around(scores.executable, [one.executable for one in every]))
 
 
 def _drawn_values(board: Scoreboard, rows: NDArray[np.int64], names: Sequence[str]) -> list[dict[str, float]]:

@@ -7,11 +7,12 @@ better, map, times 100; the plain mean inside a group; the plain mean of the gro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wow.types import WowError
 
+SUCCESS = "executed_success"
 GROUPS = ("visual", "instruction", "physical", "planning")
 GROUP_TITLES = {
     "visual": "visual quality",
@@ -114,6 +115,9 @@ for paths (in units of the picture's sides, over about 17 frames) half a picture
 class ScoresV2:
     """metrics: each one's score. groups: the mean of each group that has a metric. overall: the mean of those groups.
 
+    executable: our own overall score, the mean of those groups and of the share of videos that do the task when they
+    are executed, times 100; None where nothing was executed. The published scale does not know of it.
+
     missing: published metrics that have no value; substitutes: metrics that took the place of a missing one. A group
     that is not there does not count, so an overall without judge is not to be compared with one that has it.
     """
@@ -123,6 +127,7 @@ class ScoresV2:
     overall: float | None
     missing: tuple[str, ...]
     substitutes: tuple[str, ...]
+    executable: float | None = None
 
 
 def score_v2(values: Mapping[str, float]) -> ScoresV2:
@@ -140,7 +145,14 @@ def score_v2(values: Mapping[str, float]) -> ScoresV2:
         if members:
             groups[group] = sum(members) / len(members)
     overall = overall_v2(groups) if groups else None
-    return ScoresV2(metrics, groups, overall, missing, substitutes)
+    success = values.get(SUCCESS)
+    executable = None if not groups or success is None else with_execution(tuple(groups.values()), success)
+    return ScoresV2(metrics, groups, overall, missing, substitutes, executable)
+
+
+def with_execution(groups: Sequence[float], success: float) -> float:
+    """The mean of the groups' scores and of a share of successes, 0 to 1, times 100."""
+    return (sum(groups) + 100.0 * success) / (len(groups) + 1)
 
 
 def overall_v2(groups: Mapping[str, float]) -> float:

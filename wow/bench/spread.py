@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from wow.bench import scores_v1 as v1
 from wow.bench.intervals import Estimate
-from wow.bench.scoreboard import POOLED_RESAMPLES, RESAMPLES, ScaledV2, bootstrapped, draws, interval
-from wow.bench.scores_v2 import GROUPS, SCALES, score_v2
+from wow.bench.scoreboard import POOLED_RESAMPLES, RESAMPLES, ScaledV2, bootstrapped, draws, interval, scaled
+from wow.bench.scores_v2 import GROUPS, SCALES, SUCCESS, score_v2
 from wow.bench.suite_results import Results
 
 Array = NDArray[np.float64]
@@ -117,27 +117,17 @@ def relative_scores(
 
 
 def absolute_scores(runs: Sequence[Results], shared: Sequence[str], drawn: Mapping[str, Array]) -> list[ScaledV2]:
-    """The second scale of each run over metrics that every run has."""
+    """The second scale of each run over names that every run has; with what was executed, where that is one of them."""
     found = []
     for place, run in enumerate(runs):
         scores = score_v2({name: value_of(run, name) or 0.0 for name in shared})
         rows = [{name: float(column[place]) for name, column in one.items()} for one in _each(drawn, shared)]
         every = [score_v2({name: value for name, value in row.items() if value == value}) for row in rows]
-        groups = {
-            group: _around(value, [one.groups.get(group) for one in every], len(run.board))
-            for group, value in scores.groups.items()
-        }
-        overall = scores.overall
-        whole = None if overall is None else _around(overall, [one.overall for one in every], len(run.board))
-        found.append(ScaledV2(scores, groups, whole))
+        found.append(scaled(scores, every, len(run.board)))
     return found
-
-
-def _around(value: float, found: Sequence[float | None], count: int) -> Estimate:
-    return interval(value, np.array([np.nan if one is None else one for one in found], np.float64), count)
 
 
 def _each(drawn: Mapping[str, Array], names: Sequence[str]) -> list[dict[str, Array]]:
     """The metrics [runs] of one draw after the other."""
     count = len(next(iter(drawn.values()))[0]) if drawn else 0
-    return [{name: drawn[name][:, index] for name in names if name in SCALES} for index in range(count)]
+    return [{name: drawn[name][:, index] for name in names if name in (*SCALES, SUCCESS)} for index in range(count)]

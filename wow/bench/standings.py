@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from wow.bench.dimensions.registry import METRICS
-from wow.bench.executability import HEAD, NOTE, executed_in
+from wow.bench.executability import EXECUTABLE, HEAD, NOTE, executed_in
 from wow.bench.leaderboard import estimate_of
 from wow.bench.same_samples import on_common_samples
 from wow.bench.scoreboard import STRATA, ScaledV2, Scoreboard
-from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES
+from wow.bench.scores_v2 import GROUP_TITLES, GROUPS, SCALES, SUCCESS
 from wow.bench.spread import V1Scores, absolute_scores, drawn_values, held, relative_scores, value_of
 from wow.bench.suite_compare import check_alike
 from wow.bench.suite_results import FORMAT, RESULTS, Results
@@ -61,7 +61,8 @@ def standings(paths: Sequence[Path]) -> Standings:
     shared = [
         name for name in METRICS if name in SCALES and all(value_of(run, name) is not None for run in common.runs)
     ]
-    scored = absolute_scores(common.runs, shared, drawn_values(common.runs, shared))
+    everywhere = [*shared, *([SUCCESS] if all(value_of(run, SUCCESS) is not None for run in common.runs) else [])]
+    scored = absolute_scores(common.runs, everywhere, drawn_values(common.runs, everywhere))
     order = sorted(range(len(pairs)), key=lambda place: -(scored[place].scores.overall or -1.0))
     runs = tuple(common.runs[place] for place in order)
     return Standings(
@@ -87,15 +88,15 @@ def write_standings(out: Path, table: Standings) -> list[Path]:
 def markdown(table: Standings) -> str:
     """The table for people."""
     first = table.runs[0].content
-    rows = [["place", "tested", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "scored"]]
+    titles = [GROUP_TITLES[group] for group in GROUPS]
+    rows = [["place", "tested", *titles, "overall v2", "overall v1", EXECUTABLE, HEAD, "scored"]]
     for place, (run, scores) in enumerate(zip(table.runs, table.v2, strict=True)):
         groups = [shown(scores.groups.get(group), 1) for group in GROUPS]
         relative = None if table.v1 is None else table.v1[place].estimate()
         executed = executed_in(run.content["metrics"]).markdown()
         counted = str(run.content["counts"]["scored"])
-        rows.append(
-            [str(place + 1), run.name, *groups, shown(scores.overall, 1), shown(relative, 1), executed, counted]
-        )
+        overall = [shown(one, 1) for one in (scores.overall, relative, scores.executable)]
+        rows.append([str(place + 1), run.name, *groups, *overall, executed, counted])
     lines = [f"# Leaderboard: {first['suite']}", f"Suite hash `{table.runs[0].digest}`.", grid(rows)]
     lines += [
         f"{table.over} Both scales over what all runs have: {', '.join(table.shared) or 'nothing'}. {NOTE}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wow.bench.dimensions.registry import METRICS
-from wow.bench.executability import HEAD, NOTE, has_any
+from wow.bench.executability import EXECUTABLE, HEAD, NOTE, has_any
 from wow.bench.gaps import HEAD as HEAD_OF_GAPS
 from wow.bench.gaps import gaps
 from wow.bench.glossary import ABOUT, MEANINGS, direction
@@ -78,15 +78,16 @@ def differences_table(differences: Sequence[Difference]) -> str:
 
 
 def _leaderboard(board: Leaderboard) -> str:
-    rows = [["run", *(GROUP_TITLES[group] for group in GROUPS), "overall v2", "overall v1", HEAD, "samples"]]
+    titles = [GROUP_TITLES[group] for group in GROUPS]
+    rows = [["run", *titles, "overall v2", "overall v1", EXECUTABLE, HEAD, "samples"]]
     for place, run in enumerate(board.runs):
         groups = [shown(board.v2[place].groups.get(group), 1) for group in GROUPS]
         relative = "N/A: needs two runs" if board.v1 is None else shown(board.v1[place].estimate(), 1)
-        overall = shown(board.v2[place].overall, 1)
+        overall = [shown(board.v2[place].overall, 1), relative, shown(board.v2[place].executable, 1)]
         executed = board.executed[place].markdown()
-        rows.append([board.labels[place], *groups, overall, relative, executed, str(run.content["counts"]["scored"])])
-    titles = "; ".join(METRICS[name].title for name in board.shared)
-    shared = f"Over what all runs have: {titles or 'nothing'}."
+        rows.append([board.labels[place], *groups, *overall, executed, str(run.content["counts"]["scored"])])
+    metrics = "; ".join(METRICS[name].title for name in board.shared)
+    shared = f"Over what all runs have: {metrics or 'nothing'}."
     return "\n\n".join([grid(rows), f"{board.over} {shared} {NOTE}", *_relative(board)])
 
 

@@ -163,6 +163,7 @@ def scores_json(found: ScaledV2) -> dict[str, Any]:
     """The second scale as it is written."""
     return {
         "overall": _estimate(found.overall),
+        "executable": _estimate(found.executable),
         "groups": {group: _estimate(one) for group, one in found.groups.items()},
         "metrics": dict(found.scores.metrics),
         "missing": list(found.scores.missing),

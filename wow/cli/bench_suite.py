@@ -221,14 +221,15 @@ class BenchRun(Drawing, MakesFolder, Seeded):
             named = next(problem for problem in run.problems if problem.left_out)
             lost = f"none of {content['counts']['samples']} samples could be scored; {named.key}: {named.what}"
             raise WowError(f"{lost}; all of them: {self.out / 'results.json'}")
-        overall = content["v2"].get("overall") if content["v2"] else None
+        overall = {name: (content["v2"] or {}).get(name) for name in ("overall", "executable")}
         known = {name: told["estimate"] for name, told in content["metrics"].items()}
         return {
             "out": self.out,
             "results": self.out / "results.json",
             **content["counts"],
             "newly_scored": run.newly_scored,
-            "overall_v2": "N/A" if overall is None else overall["value"],
+            "overall_v2": "N/A" if overall["overall"] is None else overall["overall"]["value"],
+            "overall_with_execution": "N/A" if overall["executable"] is None else overall["executable"]["value"],
             **{name: "N/A" if found is None else found["value"] for name, found in known.items()},
             **{f"problem_{n}": str(problem) for n, problem in enumerate(run.problems[:20], start=1)},
         }
