@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,10 +43,7 @@ class Model(Protocol):
     @property
     def guesser(self) -> Any | None: ...
     @property
-    def inverse(self) -> object | None: ...
-    def act(self, video: Video, *, paced: bool = True) -> Actions:
-        """The actions that lead through a video."""
-
+    def inverse(self) -> Any | None: ...
     def imitate(self, picture: UInt8, prompt: str, *, fps: float | None = None) -> Actions:
         """What its policy does from a picture on."""
 
@@ -175,11 +171,20 @@ def motion_critic(agent: Model) -> MotionCritic:
 
 
 def reader(agent: Model) -> Callable[[Video], Actions]:
-    """A model's inverse dynamics as critics ask them: without warnings, at a pace that nobody knows."""
+    """A model's inverse dynamics as critics ask them, at a pace that nobody knows.
+
+    It raises WowError for a video unlike all that it learned to read: actions that nobody can trust are not judged.
+    """
 
     def read(video: Video) -> Actions:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say of one clip is in the verdict
-            return agent.act(video, paced=False)
+        assert agent.inverse is not None
+        reading = agent.inverse.read(video, paced=False)
+        if reading.confidence.low and not reading.confidence.still:
+            raise WowError(
+                f"this video is unlike those that {agent.name} learned to read ({reading.confidence.reasons[0]}): "
+                f"judge it with --critic checks or vlm, or with a model that was trained on this robot"
+            )
+        actions: Actions = reading.actions
+        return actions
 
     return read

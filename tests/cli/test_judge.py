@@ -81,6 +81,21 @@ def test_the_shipped_critics_tell_a_still_video_from_a_success(
     assert summary["critics"] == "learned,checks" and not summary["videos"][1]["completed"]
 
 
+def test_who_cannot_read_a_video_does_not_judge_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A panning camera over a street of boxes is none of the scenes that the critic's inverse dynamics knows."""
+    random = np.random.default_rng(0)
+    street = np.kron(random.integers(0, 255, (16, 40, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
+    pan = np.stack([street[:, 8 * step : 8 * step + 128] for step in range(17)])
+    write_video(tmp_path / "street.mp4", Video(pan, 10.0))
+    assert main(["judge", str(tmp_path / "street.mp4"), "--goal", "open the drawer", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(summary["videos"][0]["by_critic"]) == {"checks"}
+    (problem,) = summary["problems"].values()
+    assert "unlike those that wow-mini learned to read" in problem and "judge it with" in problem
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -33,10 +33,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Confidence:
-    """value: 0 not at all to 1 as much as in any held-out episode. reasons: why it is not 1, the worst first."""
+    """value: 0 not at all to 1 as much as in any held-out episode. reasons: why it is not 1, the worst first.
+
+    still: whether nothing moves at all. That much is sure of any video, whatever the actions are worth.
+    """
 
     value: float
     reasons: tuple[str, ...] = ()
+    still: bool = False
 
     @property
     def low(self) -> bool:
@@ -116,14 +120,15 @@ def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def judge(signs: Signs, ranges: Ranges | None) -> Confidence:
     """How far to trust the actions: 1 where every measurement is inside its range, less the further one is outside."""
     found: list[tuple[float, str]] = []
-    if signs.changed.max() <= STILL:
+    still = bool(signs.changed.max() <= STILL)
+    if still:
         found.append((0.0, "nothing moves in this video"))
     if ranges is None:
         found.append((LOW, "this model was never measured on held-out episodes: train it to the end"))
     else:
         found += _outside(signs, ranges)
     found.sort()
-    return Confidence(min((score for score, _ in found), default=1.0), tuple(reason for _, reason in found))
+    return Confidence(min((score for score, _ in found), default=1.0), tuple(reason for _, reason in found), still)
 
 
 def _outside(signs: Signs, ranges: Ranges) -> list[tuple[float, str]]:
