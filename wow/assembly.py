@@ -44,6 +44,7 @@ from wow.judges import calibrated as calibrated
 from wow.judges import endpoint_from_environment as endpoint_from_environment
 from wow.judges import ensemble as ensemble
 from wow.judges import ensemble_of as ensemble_of
+from wow.judges import fit_for as fit_for
 from wow.judges import grammar_refiner as grammar_refiner
 from wow.judges import motion_critic as motion_critic
 from wow.judges import named as named

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from wow.refine.checks import Checks
+from wow.refine.checks import Checks, shipped_thresholds
 from wow.refine.contract import Critic, Refiner
 from wow.refine.endpoint import endpoint_from_environment as endpoint_from_environment
 from wow.refine.endpoint import prices_from_environment as prices_from_environment
@@ -34,12 +34,15 @@ Made = TypeVar("Made")
 
 
 class Model(Protocol):
-    """What judges and rewriters use of a world model. guesser, inverse: None where it has no such part."""
+    """What judges and rewriters use of a world model. guesser, inverse: None where it has no such part. folder: of its
+    checkpoint; None for a foundation model."""
 
     @property
     def name(self) -> str: ...
     @property
     def embodiment(self) -> Embodiment: ...
+    @property
+    def folder(self) -> Path | None: ...
     @property
     def guesser(self) -> Any | None: ...
     @property
@@ -49,7 +52,7 @@ class Model(Protocol):
 
 
 CRITICS: dict[str, Callable[[Model], Critic]] = {
-    "checks": lambda agent: Checks(),
+    "checks": lambda agent: Checks(shipped_thresholds(filmed=not _knows_the_simulator(agent))),
     "motion": lambda agent: motion_critic(agent),
     "vlm": lambda agent: VlmCritic(endpoint_from_environment()),
     "local-vlm": lambda agent: VlmCritic(_local_vlm(), name="local-vlm", parallel=False, seconds=600.0),
@@ -170,6 +173,25 @@ def motion_critic(agent: Model) -> MotionCritic:
     return MotionCritic(reader(agent), practised, np.stack([right, away, np.array([0.0, 0.0, 1.0])]))
 
 
+def fit_for(critics: Sequence[Critic], agent: Model, video: Video) -> list[Critic]:
+    """The critics for a video from elsewhere: a scene that the model does not know is taken for a filmed one."""
+    if agent.inverse is None or not any(isinstance(critic, Checks) for critic in critics):
+        return list(critics)
+    try:
+        confidence = agent.inverse.read(video, paced=False).confidence
+    except WowError:  # nothing is to be seen in it, wherever it is from
+        return list(critics)
+    if not confidence.low or confidence.still:
+        return list(critics)
+    filmed = Checks(shipped_thresholds(filmed=True))
+    return [filmed if isinstance(critic, Checks) else critic for critic in critics]
+
+
+def _knows_the_simulator(agent: Model) -> bool:
+    """Whether what a model imagines looks like the videos that the simulated thresholds come from."""
+    return agent.folder is not None and "Meta-World" in agent.embodiment.robot
+
+
 def reader(agent: Model) -> Callable[[Video], Actions]:
     """A model's inverse dynamics as critics ask them, at a pace that nobody knows.
 
@@ -182,7 +204,7 @@ def reader(agent: Model) -> Callable[[Video], Actions]:
         if reading.confidence.low and not reading.confidence.still:
             raise WowError(
                 f"this video is unlike those that {agent.name} learned to read ({reading.confidence.reasons[0]}): "
-                f"judge it with --critic checks or vlm, or with a model that was trained on this robot"
+                f"judge it with --critic checks or vlm, or with a model that learned this robot"
             )
         actions: Actions = reading.actions
         return actions

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from wow import assembly
+from wow import assembly, judges
 from wow.cli.main import main
 from wow.data.video_file import read_video, write_video
 from wow.types import Verdict, Video, WowError
@@ -79,6 +80,24 @@ def test_the_shipped_critics_tell_a_still_video_from_a_success(
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [Path(one["video"]).stem for one in summary["videos"]] == ["vision", "still"]
     assert summary["critics"] == "learned,checks" and not summary["videos"][1]["completed"]
+
+
+def test_a_scene_that_nobody_knows_is_judged_as_a_filmed_one() -> None:
+    """Another model's checks, and these on a video from elsewhere, allow shadows and people; a known scene does not."""
+    low = SimpleNamespace(low=True, still=False)
+    reads = [SimpleNamespace(read=lambda video, paced, c=c: SimpleNamespace(confidence=c)) for c in
+             (low, SimpleNamespace(low=False, still=False), SimpleNamespace(low=True, still=True))]  # fmt: skip
+    video = Video(np.zeros((4, 8, 8, 3), np.uint8), 5.0)
+    card = SimpleNamespace(robot="Sawyer (Meta-World v3)")
+    agents = [SimpleNamespace(inverse=one, embodiment=card, folder=Path("here")) for one in reads]
+    filmed, simulated = (judges.shipped_thresholds(filmed=value) for value in (True, False))
+    made = [judges.CRITICS["checks"](agent) for agent in agents]
+    assert all(one.thresholds == simulated for one in made)
+    fitted = [judges.fit_for([one, Bright()], agent, video) for one, agent in zip(made, agents, strict=True)]
+    assert [one[0].thresholds == filmed for one in fitted] == [True, False, False]
+    assert all(one[1] == Bright() for one in fitted)
+    foundation = SimpleNamespace(inverse=None, embodiment=card, folder=None)
+    assert judges.CRITICS["checks"](foundation).thresholds == filmed
 
 
 def test_who_cannot_read_a_video_does_not_judge_it(

@@ -191,6 +191,15 @@ def test_shipped_thresholds_say_what_they_come_from() -> None:
     assert all(shipped.values[name] >= check.least for name, check in CHECKS.items())
 
 
+def test_what_is_filmed_may_change_by_itself_more_than_what_is_simulated(checks: Checks) -> None:
+    simulated, filmed = shipped_thresholds(), shipped_thresholds(filmed=True)
+    assert set(filmed.values) == set(CHECKS) and filmed.videos >= 90
+    assert all(filmed.values[name] > simulated.values[name] for name in ("untouched", "blink", "drift"))
+    frames = vanishing(with_arm(table()))
+    assert "untouched" in found(checks, frames) and "untouched" not in found(Checks(filmed), frames)
+    assert "leap" in found(Checks(filmed), cut(with_arm(table())))
+
+
 def test_thresholds_survive_a_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
     import json
 

@@ -43,7 +43,7 @@ class Judge(Command):
         named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
 
     def run(self) -> Summary:
-        from wow.assembly import CRITICS, critique, ensemble, named
+        from wow.assembly import CRITICS, critique, ensemble, fit_for, named
         from wow.data.video_file import read_video
 
         began = time.perf_counter()
@@ -55,7 +55,7 @@ class Judge(Command):
         told, problems = [], dict[str, str]()
         with Progress("judge", total=len(films), unit="videos") as progress:
             for path, film in zip(self.videos, films, strict=True):
-                (verdicts,), silent = critique(critics, [film], self.goal)
+                (verdicts,), silent = critique(fit_for(critics, agent, film), [film], self.goal)
                 problems |= {f"{path}: {name}": why for name, why in silent.items()}
                 if verdicts:
                     told.append(_told(path, film, ensemble(critics)(verdicts), verdicts))
@@ -108,7 +108,7 @@ def _lines(one: Mapping[str, object]) -> Sequence[str]:
     """A video's verdict, its scores, and a line for every critic."""
     scores, by_critic = one["scores"], one["by_critic"]
     assert isinstance(scores, dict) and isinstance(by_critic, dict)
-    verdict = "completed" if one["completed"] else "failed"
+    verdict = "completed" if one["completed"] else "undecided" if one["probability"] == 0.5 else "failed"
     rated = ", ".join(f"{name.replace('_', ' ')} {score:.1f}" for name, score in scores.items())
     critics = [f"  {name} {said['probability']:.2f}: {said['reason']}" for name, said in by_critic.items()]
     return [f"{one['video']}: {verdict}, probability of success {one['probability']:.2f}", f"  {rated}", *critics]
