@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -27,6 +27,9 @@ from torch.utils.data import DataLoader, Dataset
 from wow.train.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from wow.train.distributed import World
 from wow.types import UInt8, WowError
+
+COUNTED = 8
+"""Steps whose arithmetic is counted."""
 
 
 @dataclass(frozen=True)
@@ -290,10 +293,17 @@ class _Meter:
     def __init__(self, samples: int, world: World, gauge: Gauge | None) -> None:
         self._samples, self._processes, self._gauge = samples, world.size, gauge
         self._peak = math.nan if gauge is None else world.size * gauge.peak(world.device)
+        self._flops = self._counted = 0
 
-    def counting(self, steps: int) -> AbstractContextManager[object]:
-        """Around a step: the second one's arithmetic is counted, since the first one also sets things up."""
-        return self._gauge.counting() if steps == 1 and self._gauge is not None else nullcontext()
+    @contextmanager
+    def counting(self, steps: int) -> Iterator[None]:
+        """Around a step: some are counted, since batches differ, but not the first one, which also sets things up."""
+        if self._gauge is None or not 1 <= steps <= COUNTED:
+            yield
+            return
+        with self._gauge.counting():
+            yield
+        self._flops, self._counted = self._flops + self._gauge.flops, self._counted + 1
 
     def rate(self, steps: int, seconds: float) -> float:
         """Samples per second of all processes."""
@@ -302,7 +312,7 @@ class _Meter:
     def told(self, steps: int, seconds: float) -> dict[str, Any]:
         """What an `Outcome` says of so many steps in so many seconds."""
         rate = self.rate(steps, seconds)
-        flops = self._gauge.flops / self._samples if steps > 1 and self._gauge is not None else None
+        flops = self._flops / (self._samples * self._counted) if self._counted else None
         share = None if flops is None else flops * rate / self._peak
         return {"samples_per_second": rate, "flops_per_sample": flops, "share_of_matrix_rate": share}
 
