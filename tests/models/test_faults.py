@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wow.models.faults import FaultConfig, FaultNetwork, shift_in_time
+from wow.models.faults import RARE, FaultConfig, FaultNetwork, shift_in_time
 from wow.models.judge import FaultJudge, loudest
 
 FAULTS = ("teleport", "freeze")
@@ -24,6 +24,16 @@ def test_order_in_time_matters_and_other_clips_do_not(network: FaultNetwork) -> 
     seen, backwards, alone = network(frames), network(frames.flip(1)), network(frames[1:])
     assert not torch.allclose(seen.faults, backwards.faults, atol=1e-4)
     assert torch.allclose(seen.fault_frames[1:], alone.fault_frames, atol=1e-4)
+
+
+def test_a_video_is_as_wrong_as_its_worst_cell_and_cuttings_are_seen_alike(network: FaultNetwork) -> None:
+    frames = torch.rand(1, 9, 3, 32, 32) * 2 - 1
+    seen = network(frames)
+    assert seen.fault_cells.shape == (1, 9, 2, 4, 4) and network(frames[..., :16, :16]).fault_cells.shape[-1] == 2
+    torch.nn.init.constant_(network.cells.bias, 50.0)
+    louder = network(frames)
+    assert (louder.fault_frames > 20).all() and (louder.faults > 20).all()
+    torch.nn.init.constant_(network.cells.bias, RARE)
 
 
 def test_a_shift_in_time_moves_an_eighth_each_way() -> None:

@@ -14,7 +14,7 @@ from wow import assembly, weights
 from wow.cli.main import main
 from wow.data import DatasetWriter
 from wow.data.faults import FAULTS
-from wow.train.faults import FaultObjective, blurred, prepare_faults, sound, with_fault
+from wow.train.faults import FaultObjective, blurred, by_cell, cutting, prepare_faults, sound, with_fault
 from wow.train.recipes import FAULT_RECIPES
 from wow.types import Camera, Dimension, Embodiment, Episode, UInt8, Video
 
@@ -59,7 +59,29 @@ def test_a_fault_is_labelled_where_it_is() -> None:
             frames = np.flatnonzero(faulty.fault_frames[:, which])
             assert faulty.faults.sum() == 1 == faulty.faults[which] and faulty.fault_frames.sum() == len(frames) > 0
             assert np.array_equal(frames, np.arange(frames[0], frames[-1] + 1))
-    assert not clean.faults.any() and clean.quality == 1.0
+            seen = np.flatnonzero(faulty.altered.any(axis=(1, 2)))
+            assert set(seen) <= set(frames) and len(seen) >= 1, f"{kind} is said to be seen where it is not"
+    assert not clean.faults.any() and not clean.altered.any() and clean.quality == 1.0
+
+
+def test_a_cutting_shows_the_fault_and_stays_inside() -> None:
+    random, clean = np.random.default_rng(0), sound(rolling(0))
+    assert cutting(clean, SIZE, random) is clean
+    moving = 0
+    for _ in range(30):
+        faulty = with_fault(clean, "vanish", 0.9, random) or clean
+        for example in (clean, faulty):
+            part = cutting(example, 16, random)
+            assert part.frames.shape == (LENGTH, 16, 16, 3) and part.altered.shape == (LENGTH, 16, 16)
+            assert part.altered.any() == example.altered.any()
+        moving += bool(np.ptp(cutting(clean, 16, random).frames.astype(int), axis=0).any())
+    assert moving == 30  # a clip without a fault is cut where something moves, or emptiness would tell
+
+
+def test_a_cell_is_altered_where_some_of_its_pixels_are() -> None:
+    altered = np.zeros((1, 8, 8), np.bool_)
+    altered[0, 1, 5] = True
+    assert by_cell(altered, 4).tolist() == [[[0, 1], [0, 0]]]
 
 
 def test_a_blur_is_no_fault_but_costs_quality() -> None:
@@ -79,6 +101,7 @@ def test_the_same_generator_gives_the_same_batch(objective: FaultObjective) -> N
     one, other = (objective.batch(3, torch.Generator().manual_seed(5)) for _ in range(2))
     assert all(torch.equal(value, getattr(other, name)) for name, value in vars(one).items())
     assert one.frames.shape == (3, 9, SIZE, SIZE, 3) and one.fault_frames.shape == (3, 9, len(FAULTS))
+    assert one.altered.shape == (3, 9, SIZE // 8, SIZE // 8)
 
 
 def test_imagined_clips_have_their_share(data: Path) -> None:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.data.things import Bool, Thing, find_thing, still_background, with_thing, without
+from wow.data.things import Bool, Thing, apart, find_thing, still_background, with_thing, without
 from wow.types import UInt8
 
+ALTERED = 30
+"""How far a colour channel is from what it was where a fault is seen, of 255."""
 SHORTEST = 5
 """Frames of the shortest video that can have a fault."""
 
@@ -45,9 +47,9 @@ def apply(name: str, frames: UInt8, strength: float, random: np.random.Generator
     return FAULTS[name](frames, strength, random, mask)
 
 
-def is_visible(before: UInt8, after: UInt8, pixels: int = 12, apart: int = 30) -> bool:
-    """Whether a frame differs from the one it was made of by `apart` of 255, in at least `pixels` of 128 x 128."""
-    different = np.abs(before.astype(np.int16) - after.astype(np.int16)).max(axis=-1) > apart
+def is_visible(before: UInt8, after: UInt8, pixels: int = 12) -> bool:
+    """Whether a frame differs from the one it was made of by `ALTERED`, in at least `pixels` of 128 x 128."""
+    different = apart(before, after) > ALTERED
     needed = pixels * before.shape[1] * before.shape[2] / 128**2
     return bool(different.sum(axis=(1, 2)).max() >= max(needed, 1.0))
 

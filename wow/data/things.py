@@ -50,7 +50,7 @@ def still_background(frames: UInt8) -> UInt8:
 
 def moving_region(frames: UInt8) -> Bool:
     """Where each frame differs from the still background: bool [T, H, W]."""
-    moving: Bool = _apart(frames, still_background(frames)[None]) > MOTION
+    moving: Bool = apart(frames, still_background(frames)[None]) > MOTION
     return moving
 
 
@@ -66,7 +66,7 @@ def without(frame: UInt8, mask: Bool, background: UInt8) -> UInt8:
     if not mask.any():
         return frame
     hidden = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    if np.median(_apart(frame, background)[mask]) <= MOTION:
+    if np.median(apart(frame, background)[mask]) <= MOTION:
         painted = cv2.inpaint(np.ascontiguousarray(frame), hidden.astype(np.uint8), 3, cv2.INPAINT_TELEA)
         return painted.astype(np.uint8)
     shown = frame.copy()
@@ -83,11 +83,11 @@ def with_thing(frame: UInt8, picture: UInt8, mask: Bool, matrix: NDArray[np.floa
     return mixed
 
 
-def _apart(one: UInt8, other: UInt8) -> UInt8:
+def apart(one: UInt8, other: UInt8) -> UInt8:
     """The largest difference of a colour channel."""
     off = np.maximum(one, other) - np.minimum(one, other)
-    apart: UInt8 = np.maximum(np.maximum(off[..., 0], off[..., 1]), off[..., 2])
-    return apart
+    largest: UInt8 = np.maximum(np.maximum(off[..., 0], off[..., 1]), off[..., 2])
+    return largest
 
 
 def _of_mask(mask: Bool, start: int) -> Thing:
@@ -107,7 +107,7 @@ def _pick(frames: UInt8, start: int, random: np.random.Generator) -> Bool:
     frame = frames[start]
     height, width = frame.shape[:2]
     around = max(min(height, width) // 4 | 1, 3)
-    contrast = _apart(frame, cv2.medianBlur(np.ascontiguousarray(frame), around).astype(np.uint8))
+    contrast = apart(frame, cv2.medianBlur(np.ascontiguousarray(frame), around).astype(np.uint8))
     regions: list[Bool] = [contrast > CONTRAST, moving_region(frames)[start]]
     if random.random() < 0.5:
         regions.reverse()

@@ -1,7 +1,8 @@
 """The eye for faults: from a video to what in it cannot be in a world like ours, and in which frames.
 
 It knows no goal. Every frame is seen beside the first one and its neighbours, neighbouring frames exchange channels
-(Lin et al. 2019, TSM), and a small transformer remembers what happened in each.
+(Lin et al. 2019, TSM), every cell of every frame says whether something is wrong in it, and a small transformer
+remembers what happened in each frame. Pictures may be of any size of whole cells, so that it can learn from cuttings.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ UNSMOOTH = ("teleport", "freeze", "reverse", "jitter")
 """Faults of motion."""
 MAGNIFIED = 2.0
 """From one frame to the next little changes."""
+RARE = -4.0
+"""The logit that something is wrong in a cell, before anything is learned."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class FaultConfig:
     faults: tuple[str, ...] = ()
     size: int = 128
     num_frames: int = 17
-    patch: int = 8
+    patch: int = 4
     channels: tuple[int, int, int] = (32, 64, 96)
     width: int = 96
     depth: int = 2
@@ -41,13 +44,19 @@ class FaultConfig:
         if self.size % (4 * self.patch) or self.num_frames < 3 or min(self.channels) < 8 or self.width % self.num_heads:
             raise ValueError(f"impossible network {self}: a size of whole cells, a width of whole heads")
 
+    @property
+    def cell(self) -> int:
+        """Pixels along the side of a cell that says whether something is wrong in it."""
+        return 2 * self.patch
+
 
 @dataclass(frozen=True)
 class Seen:
-    """Logits. faults: of each kind, in the video [b k] and in each frame [b t k]. quality: that it looks good [b]."""
+    """Logits. Of each kind of fault: in the video, in each frame, in each cell of it. quality: that it looks good."""
 
     faults: Float[Tensor, "b k"]
     fault_frames: Float[Tensor, "b t k"]
+    fault_cells: Float[Tensor, "b t k h w"]
     quality: Float[Tensor, " b"]
 
 
@@ -76,7 +85,11 @@ class _Residual(nn.Module):
 
 
 class FaultNetwork(nn.Module):
-    """Videos of `num_frames` frames in [-1, 1] to what is `Seen`."""
+    """Videos of `num_frames` frames in [-1, 1] to what is `Seen`.
+
+    A frame is at least as wrong as its worst cell, and a video as its worst frame: those logits are added to what the
+    memory says.
+    """
 
     def __init__(self, config: FaultConfig) -> None:
         super().__init__()
@@ -89,7 +102,8 @@ class FaultNetwork(nn.Module):
         self.middle = nn.ModuleList(_Residual(middle) for _ in range(2))
         self.to_coarse = nn.Conv2d(middle, coarse, 2, stride=2)
         self.coarse = _Residual(coarse)
-        self.into = nn.Linear(2 * (middle + coarse), width)
+        self.cells = nn.Conv2d(middle + coarse, kinds, 1)
+        self.into = nn.Linear(2 * (middle + coarse) + kinds, width)
         self.norm = nn.LayerNorm(width)
         self.place = nn.Parameter(0.02 * torch.randn(config.num_frames, width))
         block = nn.TransformerEncoderLayer(
@@ -104,6 +118,8 @@ class FaultNetwork(nn.Module):
                 nn.init.normal_(module.weight, std=1.1 / math.sqrt(module.weight[0].numel()))
             if isinstance(module, _Residual):
                 module.second.weight.data *= 0.2
+        nn.init.zeros_(self.cells.weight)
+        nn.init.constant_(self.cells.bias, RARE)  # type: ignore[arg-type]
 
     def forward(self, frames: Float[Tensor, "b t 3 h w"]) -> Seen:
         count = frames.shape[1]
@@ -115,11 +131,16 @@ class FaultNetwork(nn.Module):
             x = block(x, count)
         near = functional.silu(x)
         far = functional.silu(self.coarse(self.to_coarse(near), count))
-        pooled = torch.cat([part for x in (near, far) for part in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))], dim=1)
-        frames_seen = self.norm(self.into(pooled)).reshape(len(frames), count, -1)
+        around = functional.interpolate(far, scale_factor=2.0, mode="bilinear")
+        cells = self.cells(torch.cat([near, around], dim=1))
+        worst = cells.amax(dim=(2, 3))
+        pooled = [part for x in (near, far) for part in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))]
+        frames_seen = self.norm(self.into(torch.cat([*pooled, worst], dim=1))).reshape(len(frames), count, -1)
         memory = self.memory(frames_seen + self.place)
+        each = self.each(memory) + worst.reshape(len(frames), count, -1)
         whole = self.whole(torch.cat([memory.mean(dim=1), memory.amax(dim=1)], dim=-1))
-        return Seen(whole[:, :-1], self.each(memory), whole[:, -1])
+        by_cell = cells.reshape(len(frames), count, *cells.shape[1:])
+        return Seen(whole[:, :-1] + each.amax(dim=1), each, by_cell, whole[:, -1])
 
     def _planes(self, frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t c h2 w2"]:
         """Every frame as it is, and less the first one, the one before and the one after."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wow.data.faults import FAULTS, SHORTEST, apply, is_visible
+from wow.data.faults import ALTERED, FAULTS, SHORTEST, apply, is_visible
+from wow.data.things import MOTION, Bool, apart
 from wow.models.faults import FaultConfig, FaultNetwork, Seen
 from wow.models.fit import fit_frames
 from wow.models.judge import as_pictures
@@ -24,7 +25,8 @@ from wow.train.store import Clips, open_clips
 from wow.types import UInt8, WowError
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+TOUCHED = 0.04
+"""The share of a cell's pixels that is altered where the fault lies in it."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,10 @@ class FaultRun:
     """A fault network and how it is trained.
 
     faulty: share of clips with a fault, of at least the strength `weakest`. blurred: share that is blurred, which is
-    no fault. painted: share of clips from imagined videos, where there are any. frame_weight: of the faults frame by
-    frame beside those of the whole clip. hold_out: every so many'th episode is kept from training; on `measured` clips
-    of those the alarm is set.
+    no fault. painted: share of clips from imagined videos, where there are any. cutting: side of the part of a picture
+    that is learned from, around the fault [pixels]; whole: share of batches that show all of it. frame_weight,
+    cell_weight: of the faults frame by frame and place by place beside those of the whole clip. hold_out: every so
+    many'th episode is kept from training; on `measured` clips of those the alarm is set.
     """
 
     model: FaultConfig = field(default_factory=FaultConfig)
@@ -44,36 +47,48 @@ class FaultRun:
     blurred: float = 0.2
     painted: float = 0.2
     tint: float = 0.05
+    cutting: int = 64
+    whole: float = 0.15
     frame_weight: float = 1.0
+    cell_weight: float = 30.0
     hold_out: int = 15
     measured: int = 300
 
     def __post_init__(self) -> None:
-        if not all(0.0 <= share <= 1.0 for share in (self.faulty, self.weakest, self.blurred, self.painted)):
+        if not all(
+            0.0 <= share <= 1.0 for share in (self.faulty, self.weakest, self.blurred, self.painted, self.whole)
+        ):
             raise WowError("shares of the training data lie between 0 and 1")
         if self.hold_out < 2 or self.measured < 1 or self.tint < 0:
             raise WowError("--config.hold-out is at least 2, --config.measured at least 1, and tint not negative")
+        if self.cutting < 1 or self.cutting % (2 * self.model.cell):
+            raise WowError(f"--config.cutting is a multiple of {2 * self.model.cell}, four patches")
 
 
 @dataclass(frozen=True)
 class Example:
-    """A clip uint8 [T, H, W, 3], which faults it has [K], in which frames [T, K], and how good it looks, 0 to 1."""
+    """A clip uint8 [T, H, W, 3], which faults it has [K], in which frames [T, K], and how good it looks, 0 to 1.
+
+    altered: bool [T, H, W], where the fault is seen.
+    """
 
     frames: UInt8
     faults: Floats
     fault_frames: Floats
+    altered: Bool
     quality: float
 
 
 @dataclass(frozen=True)
 class FaultBatch:
-    """frames: uint8 [b t h w 3]; gain, offset [b 3] of their colours. The truth as in `Example`."""
+    """frames: uint8 [b t h w 3]; gain, offset [b 3] of their colours. The truth as in `Example`, altered by cells."""
 
     frames: Tensor
     gain: Tensor
     offset: Tensor
     faults: Tensor
     fault_frames: Tensor
+    altered: Tensor
     quality: Tensor
 
     def to(self, device: torch.device) -> FaultBatch:
@@ -101,14 +116,18 @@ class FaultObjective:
 
     def batch(self, batch_size: int, generator: torch.Generator) -> FaultBatch:
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-        examples = [self.draw(random) for _ in range(batch_size)]
+        model, side = self.run.model, self.run.cutting
+        side = model.size if random.random() < self.run.whole else min(side, model.size)
+        examples = [cutting(self.draw(random), side, random) for _ in range(batch_size)]
         gain, offset = draw_tint(batch_size, Disturbance(tint=self.run.tint), random)
+        altered = np.stack([example.altered for example in examples])
         return FaultBatch(
             frames=torch.from_numpy(np.stack([example.frames for example in examples])),
             gain=torch.from_numpy(gain),
             offset=torch.from_numpy(offset),
             faults=torch.from_numpy(np.stack([example.faults for example in examples])),
             fault_frames=torch.from_numpy(np.stack([example.fault_frames for example in examples])),
+            altered=torch.from_numpy(by_cell(altered, model.cell)),
             quality=torch.tensor([example.quality for example in examples], dtype=torch.float32),
         )
 
@@ -118,9 +137,12 @@ class FaultObjective:
             seen: Seen = network(frames)
         whole = _error(seen.faults, batch.faults)
         each = _error(seen.fault_frames, batch.fault_frames)
+        cells = _error(seen.fault_cells, batch.fault_frames[..., None, None] * batch.altered[:, :, None])
         quality = functional.binary_cross_entropy_with_logits(seen.quality.float(), batch.quality)
-        loss = 2.0 * whole + self.run.frame_weight * each + 0.3 * quality
-        return loss, {"fault": whole.detach(), "fault_frame": each.detach(), "quality": quality.detach()}
+        run = self.run
+        loss = 2.0 * whole + run.frame_weight * each + run.cell_weight * cells + 0.3 * quality
+        parts = {"fault": whole, "fault_frame": each, "fault_cell": cells, "quality": quality}
+        return loss, {name: part.detach() for name, part in parts.items()}
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""
@@ -183,8 +205,8 @@ def episodes_of(clips: Clips) -> list[int]:
 
 def sound(frames: UInt8) -> Example:
     """A clip as somebody recorded it."""
-    kinds = len(FAULTS)
-    return Example(frames, np.zeros(kinds, np.float32), np.zeros((len(frames), kinds), np.float32), 1.0)
+    kinds, nowhere = len(FAULTS), np.zeros(frames.shape[:3], np.bool_)
+    return Example(frames, np.zeros(kinds, np.float32), np.zeros((len(frames), kinds), np.float32), nowhere, 1.0)
 
 
 def with_fault(example: Example, kind: str, strength: float, random: np.random.Generator) -> Example | None:
@@ -195,7 +217,36 @@ def with_fault(example: Example, kind: str, strength: float, random: np.random.G
     (first, last), which = faulty.span, tuple(FAULTS).index(kind)
     faults, frames = example.faults.copy(), example.fault_frames.copy()
     faults[which], frames[first : last + 1, which] = 1.0, 1.0
-    return replace(example, frames=faulty.frames, faults=faults, fault_frames=frames)
+    altered = np.zeros_like(example.altered)
+    altered[first : last + 1] = apart(faulty.frames[first : last + 1], example.frames[first : last + 1]) > ALTERED
+    for frame in range(last - 1, first - 1, -1):
+        if not altered[frame].any():  # the one before a jump
+            altered[frame] = altered[frame + 1]
+    return replace(example, frames=faulty.frames, faults=faults, fault_frames=frames, altered=altered)
+
+
+def cutting(example: Example, side: int, random: np.random.Generator) -> Example:
+    """A square of the clip in which the fault is seen; without one, rather where something moves."""
+    size = example.frames.shape[1]
+    where = example.altered
+    if side >= size:
+        return example
+    if not where.any():
+        frame = example.frames[int(random.integers(1, len(example.frames)))]
+        where = apart(frame, example.frames[0])[None] > MOTION
+    places = np.argwhere(where)
+    _, row, column = places[int(random.integers(len(places)))] if len(places) else random.integers(size, size=3)
+    top, left = (int(np.clip(place - random.integers(side), 0, size - side)) for place in (row, column))
+    kept = np.s_[:, top : top + side, left : left + side]
+    return replace(example, frames=example.frames[kept], altered=example.altered[kept])
+
+
+def by_cell(altered: Bool, cell: int) -> Floats:
+    """1 where a cell of that many pixels a side has been altered: [..., H, W] to [..., H / cell, W / cell]."""
+    *front, height, width = altered.shape
+    cells = altered.reshape(*front, height // cell, cell, width // cell, cell).mean(axis=(-3, -1))
+    touched: Floats = (cells > TOUCHED).astype(np.float32)
+    return touched
 
 
 def blurred(example: Example, strength: float) -> Example:

@@ -210,10 +210,10 @@ def outcome_smoke() -> OutcomeRun:
 
 
 def faults_mini() -> FaultRun:
-    """The fault network of wow-mini: 0.5M parameters, an hour on two slow CPU cores."""
+    """The fault network of wow-mini: 0.5M parameters, fifty minutes on two slow CPU cores."""
     return FaultRun(
         train=TrainConfig(
-            steps=1_200, batch_size=16, learning_rate=2e-3, warmup_steps=60, weight_decay=0.02, average_decay=0.99
+            steps=1_600, batch_size=16, learning_rate=2e-3, warmup_steps=60, weight_decay=0.02, average_decay=0.99
         )
     )
 
