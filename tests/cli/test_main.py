@@ -159,7 +159,7 @@ def test_an_interruption_says_what_was_saved_and_exits_with_130(capsys: pytest.C
         (["numbers", "draw", "some", "--out", "a", "--count", "many"], "--count"),
         (["numbers", "draw", "--out", "a"], "What to call them"),
         (["numbers", "draw", "some"], "--out"),
-        (["xyzzy"], "there are imagine, refine, demo"),
+        (["xyzzy"], "there are imagine, refine, judge, demo"),
         (["--nonsense"], "unknown option --nonsense"),
     ],
 )
