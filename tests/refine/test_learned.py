@@ -61,6 +61,14 @@ def test_what_cannot_be_is_not_believed_and_what_only_trembles_is() -> None:
     assert trembling.scores["kinematic_smoothness"] < 2 and trembling.scores["physical_plausibility"] > 4
 
 
+def test_a_motion_that_runs_backwards_is_judged_by_what_it_does() -> None:
+    """What is read from such a video is the reversed motion itself: its chance needs no further doubt, its scores do."""
+    turned = replace(CLEAN, alarm=True, fault="reverse", faults={"reverse": 0.9, "teleport": 0.0})
+    verdict = verdict_of([0.1, 0.9], turned)
+    assert verdict.success_probability == pytest.approx(0.9) and "runs backwards" in verdict.reason
+    assert verdict.scores["physical_plausibility"] < 2 and verdict.scores["kinematic_smoothness"] < 2
+
+
 def test_without_an_eye_for_faults_it_rates_only_what_is_done() -> None:
     assert set(verdict_of([0.4], None).scores) == {"task_completion", "action_success"}
     assert scores_of(1.0, 0.5, None) == {"task_completion": 3.0, "action_success": 5.0}

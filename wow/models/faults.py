@@ -17,6 +17,8 @@ from torch.nn import functional
 
 IMPLAUSIBLE = ("teleport", "vanish", "duplicate", "morph", "reverse")
 """Faults after which nothing that a video shows can be believed."""
+UNSEEN_BY_MOTION = ("teleport", "vanish", "duplicate", "morph")
+"""Those of things: a robot's motion that is read from the video does not tell of them, as it does of a reversed one."""
 UNSMOOTH = ("teleport", "freeze", "reverse", "jitter")
 """Faults of motion."""
 MAGNIFIED = 2.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.models.faults import IMPLAUSIBLE, UNSMOOTH
+from wow.models.faults import IMPLAUSIBLE, UNSEEN_BY_MOTION, UNSMOOTH
 from wow.models.judge import Finding
 from wow.types import Actions, UInt8, Verdict, Video, WowError
 
@@ -114,5 +114,5 @@ def reason_of(chances: Array, last: int, goal: str, alarm: Finding | None) -> st
 
 
 def _doubt(alarm: Finding | None) -> float:
-    """How likely it is that a video which raised an alarm shows what cannot be."""
-    return 0.0 if alarm is None or alarm.fault not in IMPLAUSIBLE else alarm.faults[alarm.fault]
+    """How likely it is that a video with an alarm shows what cannot be, beyond what its motion tells already."""
+    return 0.0 if alarm is None or alarm.fault not in UNSEEN_BY_MOTION else alarm.faults[alarm.fault]
