@@ -62,7 +62,7 @@ def test_what_cannot_be_is_not_believed_and_what_only_trembles_is() -> None:
 
 
 def test_a_motion_that_runs_backwards_is_judged_by_what_it_does() -> None:
-    """What is read from such a video is the reversed motion itself: its chance needs no further doubt, its scores do."""
+    """What is read from such a video is the reversed motion: its chance needs no further doubt, its scores do."""
     turned = replace(CLEAN, alarm=True, fault="reverse", faults={"reverse": 0.9, "teleport": 0.0})
     verdict = verdict_of([0.1, 0.9], turned)
     assert verdict.success_probability == pytest.approx(0.9) and "runs backwards" in verdict.reason
