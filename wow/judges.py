@@ -201,9 +201,10 @@ def reader(agent: Model) -> Callable[[Video], Actions]:
     def read(video: Video) -> Actions:
         assert agent.inverse is not None
         reading = agent.inverse.read(video, paced=False)
-        if reading.confidence.low and not reading.confidence.still:
+        sure = reading.confidence
+        if sure.low and not sure.still:
             raise WowError(
-                f"this video is unlike those that {agent.name} learned to read ({reading.confidence.reasons[0]}): "
+                f"this video is unlike those that {agent.inverse.name} learned to read ({sure.reasons[0]}): "
                 f"judge it with --critic checks or vlm, or with a model that learned this robot"
             )
         actions: Actions = reading.actions

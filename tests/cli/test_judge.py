@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.critics import Away
 from wow import assembly, judges
 from wow.cli.main import main
 from wow.data.video_file import read_video, write_video
-from wow.types import Verdict, Video, WowError
+from wow.types import Verdict, Video
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,6 @@ class Bright:
     def __call__(self, video: Video, goal: str) -> Verdict:
         share = float(video.frames[-1].mean()) / 255
         return Verdict({"visual_quality": 1 + 4 * share}, share > 0.5, max(share, 1 - share), f"for {goal}", (0, 1))
-
-
-@dataclass(frozen=True)
-class Away:
-    name: str = "away"
-
-    def __call__(self, video: Video, goal: str) -> Verdict:
-        raise WowError("no endpoint")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +54,7 @@ def test_the_best_is_told_first_with_every_critics_words(folder: Path, capsys: p
     light, dark = summary["videos"]
     assert light["completed"] and not dark["completed"] and light["frames"] == 6
     assert light["by_critic"]["bright"]["reason"] == "for light up" and light["by_critic"]["bright"]["span"] == [0, 1]
-    assert len(summary["problems"]) == 2 and set(summary["problems"].values()) == {"no endpoint"}
+    assert len(summary["problems"]) == 2 and all("no endpoint" in why for why in summary["problems"].values())
     text = "\n".join(people)
     assert "light.mp4: completed" in text and "dark.mp4: failed" in text and "not judged:" in text
 

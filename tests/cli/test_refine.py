@@ -12,11 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.critics import Away
 from wow import assembly, weights
 from wow.cli.main import main
 from wow.cli.refine import critics_for, team_of
 from wow.data.video_file import read_video
-from wow.types import UInt8, Verdict, Video, WowError
+from wow.types import UInt8, Verdict, Video
 
 PICTURE = str(Path(__file__).parents[2] / "docs/images/drawer.png")
 
@@ -32,14 +33,6 @@ class Stir:
         liked = change / (1 + change)
         scores = {"action_success": 1 + 4 * liked, "visual_quality": 3.0}
         return Verdict(scores, liked > 0.5, max(liked, 1 - liked), "<b>little</b> is touched & moved", (1, 3), 0.01, 5)
-
-
-@dataclass(frozen=True)
-class Away:
-    name: str = "away"
-
-    def __call__(self, video: Video, goal: str) -> Verdict:
-        raise WowError("no endpoint: set WOW_API_BASE")
 
 
 @pytest.fixture(autouse=True)

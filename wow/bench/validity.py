@@ -73,7 +73,8 @@ def _crosswise(runs: Sequence[Results], groups: Sequence[Sequence[float]]) -> Co
     Both ways, and the mean of both: no execution is held against itself. groups: the scores of each run's groups. None
     where that says nothing.
     """
-    known = [success[~np.isnan(success)] for run in runs for success in [run.board.values[SUCCESS]]]
+    columns = [run.board.values[SUCCESS] for run in runs]
+    known = [column[~np.isnan(column)] for column in columns]
     if any(len(one) < 2 for one in known):
         return None
     even, odd = ([float(one[half::2].mean()) for one in known] for half in (0, 1))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -65,7 +66,7 @@ class Judge(Command):
         return {
             "goal": self.goal,
             "critics": names,
-            "videos": sorted(told, key=lambda one: -float(str(one["probability"]))),
+            "videos": sorted(told, key=_worth, reverse=True),
             "problems": problems,
             "seconds_to_load": loaded - began,
             "seconds_to_judge": time.perf_counter() - loaded,
@@ -83,6 +84,11 @@ def _long_enough(path: Path, video: Video) -> Video:
     if len(video) < 2:
         raise WowError(f"{path} has a single frame, and nothing happens in it: name a video of two frames or more")
     return video
+
+
+def _worth(one: Mapping[str, Any]) -> tuple[int, float]:
+    """As in `Attempt.worth`: one on which a critic was silent is not taken for better than one that it judged."""
+    return len(one["by_critic"]), one["probability"]
 
 
 def _told(path: Path, video: Video, decision: Verdict, verdicts: Mapping[str, Verdict]) -> dict[str, object]:
