@@ -98,10 +98,10 @@ class Finding:
 
 @cache
 def shipped_thresholds(filmed: bool = False) -> Thresholds:
-    """Those that come with the package: of simulated videos, or of filmed ones.
+    """Those that come with the package: of Meta-World's videos, or of filmed ones.
 
-    Filmed: 31 recordings of DROID and of a kitchen robot by cameras that stand still, in 17, 33 and 49 frames. Shadows,
-    people and cables move there though nobody touches them, so that only what is large or sudden counts.
+    Filmed: 31 recordings by cameras that stand still, 26 of DROID and 5 of a simulated humanoid, in 17, 33 and 49
+    frames. Shadows, people and cables move there though nobody touches them: only what is large or sudden counts.
     """
     name = "thresholds_filmed.json" if filmed else "thresholds.json"
     return Thresholds(**json.loads((resources.files("wow.refine") / name).read_text()))
