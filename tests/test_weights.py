@@ -127,6 +127,14 @@ def test_the_hash_tells_checkpoints_apart(folder: Path) -> None:
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_the_hash_of_a_part_is_its_own(folder: Path) -> None:
+    before = weights.part_hash(folder, "net")
+    weights.save_part(folder, "other", {"x": torch.ones(3)}, {})
+    assert weights.part_hash(folder, "net") == before != weights.part_hash(folder, "other")
+    weights.save_part(folder, "net", random_tensors(0), {"width": 47})
+    assert weights.part_hash(folder, "net") != before, "the configuration is part of what a network computes"
+
+
 def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-5] ^= 1

@@ -183,6 +183,12 @@ def checkpoint_hash(folder: Path) -> str:
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
+def part_hash(folder: Path, part_name: str) -> str:
+    """SHA-256 of what the manifest says of one part, in hexadecimal. Parts beside it do not count. Raises WowError."""
+    part = _find_part(folder, part_name)
+    return hashlib.sha256(json.dumps(asdict(part), sort_keys=True).encode()).hexdigest()
+
+
 # ---- numbers as they are stored ----
 
 

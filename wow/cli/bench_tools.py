@@ -93,16 +93,19 @@ class ExecutorMaker:
     model: str
 
     def name(self) -> str:
-        """What executes, with its version. Raises WowError where it is missing."""
+        """What executes: inverse dynamics with its own version, since no other part of the model matters.
+
+        Raises WowError where it is missing.
+        """
         from wow import weights
-        from wow.assembly import checkpoint_folder, model_hash
+        from wow.assembly import checkpoint_folder
 
         if importlib.util.find_spec("metaworld") is None:
             raise WowError("the simulator is not installed: pip install 'wow-world-model[sim]'")
         folder = checkpoint_folder(self.model)
         if "idm" not in weights.read_manifest(folder).parts:
             raise WowError(f"{folder.name} has no inverse dynamics to read videos with")
-        return f"{folder.name} {model_hash(self.model)[:12]}, open loop"
+        return f"inverse dynamics of {folder.name} {weights.part_hash(folder, 'idm')[:12]}, open loop"
 
     def __call__(self) -> Executor:
         from wow.assembly import load

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from wow.train.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from wow.train.distributed import World
+from wow.train.muon import Muon
 from wow.types import UInt8, WowError
 
 COUNTED = 8
@@ -165,7 +166,7 @@ def optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimi
         return [adamw]
     return [
         adamw,
-        torch.optim.Muon(matrices, lr=config.matrix_learning_rate, weight_decay=config.weight_decay, momentum=0.95),
+        Muon(matrices, lr=config.matrix_learning_rate, weight_decay=config.weight_decay),
     ]
 
 
