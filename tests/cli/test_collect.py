@@ -13,6 +13,7 @@ import pytest
 
 from wow.cli.main import main
 from wow.data import open_dataset
+from wow.sim.changes import card_from_json
 
 SMALL = ["--size", "32", "--workers", "1"]
 
@@ -36,6 +37,21 @@ def test_a_killed_collection_goes_on_and_equals_an_undisturbed_one(tmp_path: Pat
         first, second = whole.episode(record.index), killed.episode(by_seed[record.facts["seed"]])
         assert np.array_equal(first.actions, second.actions)
         assert np.array_equal(first.videos["front"].frames, second.videos["front"].frames)
+
+
+def test_altered_scenes_are_learned_from_by_their_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data", "collect", "--source", "altered", "--episodes", "2", *SMALL, "--stride", "8"]
+    assert main([*words, "--tasks", "push,door-close", "--out", str(tmp_path / "out")]) == 0
+    dataset = open_dataset(tmp_path / "out")
+    assert [record.source for record in dataset.records] == ["altered"] * 2, "door-close has no altered scene"
+    coloured, counted = (dataset.episode(number) for number in range(2))
+    scenes = [card_from_json(episode.facts["altered_scene"]) for episode in (coloured, counted)]
+    assert coloured.facts["lesson"] == "attribute-color" and f"the {scenes[0].changes.colour} cylinder" in coloured.task
+    assert counted.facts["lesson"] == "attribute-number" and "single" in counted.task
+    assert all(scene.seed < 100_000 for scene in scenes), "held-out scenes are above"
+    assert all(scenes[0].changes.colour in text.lower() for text in coloured.captions if "the robot has to" not in text)
+    assert main([*words, "--tasks", "door-close", "--out", str(tmp_path / "none")]) == 2
+    assert "no altered scene is known" in capsys.readouterr().err
 
 
 def test_sources_and_views_and_masks_are_stored(tmp_path: Path) -> None:

@@ -25,6 +25,17 @@ def test_a_terminal_gets_one_line_that_is_redrawn(monkeypatch: pytest.MonkeyPatc
     assert "100%" in terminal.getvalue() and "4/4 episodes" in terminal.getvalue()
 
 
+def test_every_stage_is_counted_with_a_speed_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
+    bar = Progress("prepare", total=None, stream=io.StringIO())
+    bar.stage("latents", 1000, 1000)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 110.0)
+    bar.stage("texts", 20, 80)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 120.0)
+    bar.stage("texts", 40, 80)
+    assert bar.line() == "prepare   50%  40/80 texts  2/s  20s left"
+
+
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
     with Progress("train", total=1000, stream=log) as bar:

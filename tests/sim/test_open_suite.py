@@ -10,8 +10,8 @@ import pytest
 
 from wow.bench.abilities import LEAVES
 from wow.sim.altered import AlteredScene
-from wow.sim.briefs import BINS, MISSING, RECIPES, Brief, brief, briefs
-from wow.sim.changes import Changes, SceneCard, Thing, card_from_json
+from wow.sim.briefs import BINS, LESSONS, MISSING, RECIPES, TAUGHT, Brief, brief, briefs, lesson
+from wow.sim.changes import STOCK, Changes, SceneCard, Thing, card_from_json
 from wow.sim.experts import expert
 from wow.sim.job import RecordingOptions
 from wow.sim.language import picture_position
@@ -39,6 +39,25 @@ def test_a_larger_suite_begins_with_the_smaller_one_and_has_all_bins() -> None:
     seeds = sorted(one.seed for one in large)
     assert min(np.diff(seeds)) >= 20, "two samples never try the same scene"
     assert briefs(5, 1) != briefs(5, 0)
+
+
+@pytest.mark.parametrize("task", TAUGHT)
+def test_lessons_are_about_their_task_and_never_a_sample_of_a_suite(task: str) -> None:
+    lessons = [lesson(task, seed) for seed in range(24)]
+    assert {one.tasks for one in lessons} == {(task,)}
+    assert {one.leaf for one in lessons} == {leaf for leaf, (_, tasks) in LESSONS.items() if task in tasks}
+    assert [one.seed for one in lessons] == list(range(24))
+    stock = {"light", "tint", "table", "azimuth", "elevation", "distance"}
+    assert all(getattr(one.changes, name) == getattr(STOCK, name) for one in lessons for name in stock)
+
+
+def test_a_task_alone_does_not_tell_which_thing_is_meant() -> None:
+    asked = " ".join(lesson("push", seed).prompt for seed in range(100))
+    assert all(
+        f" {word} " in asked for word in ("large", "small", "left", "right", "nearer", "farther", "red", "black")
+    )
+    with pytest.raises(WowError, match="no altered scene is known for door-close"):
+        lesson("door-close", 0)
 
 
 @pytest.mark.parametrize("one", briefs(150, 0), ids=lambda one: one.key)

@@ -51,8 +51,9 @@ class Collect(MakesFolder, Seeded):
     episodes: int = 100
     """Episodes of each task and robot. Their scenes are drawn from the seeds SEED, SEED + 1, …"""
     source: str = "expert"
-    """Who acts: expert, near_success (an expert with a flaw), random, swapped (what the expert does elsewhere), or
-    siblings (the experts of tasks that share a scene, in each other's); robosuite: expert or random."""
+    """Who acts: expert, near_success (an expert with a flaw), random, swapped (what the expert does elsewhere),
+    siblings (the experts of tasks that share a scene, in each other's), or altered (experts among things of other
+    colours, sizes and kinds, told which is meant); robosuite: expert or random."""
     workers: int = os.cpu_count() or 1
     """Simulators side by side, one process each."""
     cameras: str = "front"
@@ -77,6 +78,7 @@ class Collect(MakesFolder, Seeded):
         return {"out": self.out, "episodes": episodes, "recorded_now": recorded, "successful_now": successful}
 
     def _metaworld(self) -> list[Dataset]:
+        from wow.sim import lessons
         from wow.sim.job import RecordingOptions
         from wow.sim.metaworld import VIEW_POINTS
         from wow.sim.plan import jobs, named_tasks
@@ -87,8 +89,12 @@ class Collect(MakesFolder, Seeded):
         options = RecordingOptions(
             cameras=self._cameras(VIEW_POINTS), size=self.size, stride=self.stride or 4, segmentation=self.segmentation
         )
-        wanted = list(jobs(named_tasks(self.tasks), self.episodes, self.source, self.seed))
-        return [Dataset(self.out, sawyer_card(options), wanted, options, MetaWorldRecorder)]
+        tasks, card = named_tasks(self.tasks), sawyer_card(options)
+        if self.source == lessons.SOURCE:
+            taught = list(lessons.jobs(tasks, self.episodes, self.seed))
+            return [Dataset(self.out, card, taught, options, lessons.LessonRecorder)]
+        wanted = list(jobs(tasks, self.episodes, self.source, self.seed))
+        return [Dataset(self.out, card, wanted, options, MetaWorldRecorder)]
 
     def _robosuite(self) -> list[Dataset]:
         from wow.sim.job import RecordingOptions

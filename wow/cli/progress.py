@@ -49,6 +49,13 @@ class Progress:
         """`steps` more are done. note: a few words at the end of the line, e.g. "loss 0.31"."""
         self.update(self.done + steps, note)
 
+    def stage(self, unit: str, done: int, total: int) -> None:
+        """`done` of `total` in all of what is being counted. Another unit begins a count with a speed of its own."""
+        if unit != self.unit:
+            self.unit, self.start, self._began = unit, done, time.monotonic()
+        self.total = total
+        self.update(done)
+
     def update(self, done: int, note: str = "") -> None:
         """`done` steps are done in all."""
         self.done = done

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias
 
@@ -113,7 +114,7 @@ class OnLatents(Train):
                 codec,
                 assembly.load_text().to(device()),
                 self.data[0] / ".cache",
-                lambda what, done, total: progress.update(done, f"of {total} {what}"),
+                progress.stage,
                 encoder,
             )
 
@@ -185,7 +186,7 @@ class TrainPolicy(Train):
                 clips,
                 assembly.load_text().to(device()),
                 self.data[0] / ".cache",
-                lambda done, total: progress.update(done, f"of {total} texts"),
+                partial(progress.stage, "texts"),
             )
         for model in self.start_from:
             # Its motions come in the scale of these data, whatever it was trained with.
@@ -242,7 +243,7 @@ class TrainIdm(Train):
                 self.imagined,
                 self.camera,
                 codec,
-                lambda what, done, total: progress.update(done, f"of {total} {what}"),
+                progress.stage,
             )
         objective = prepare_idm(self.config, sources, codec)
         if "frozen" in self.config.model.branches:
@@ -307,8 +308,8 @@ def named_recipe(arguments: Sequence[str]) -> str:
 def _clips(command: Train) -> Clips:
     from wow.train.store import open_clips
 
-    with Progress("decode", total=None, unit="episodes") as progress:
-        return open_clips(command.data, command.camera, lambda done, total: progress.update(done, f"of {total}"))
+    with Progress("decode", total=None) as progress:
+        return open_clips(command.data, command.camera, partial(progress.stage, "episodes"))
 
 
 def begin_with(network: nn.Module, model: str, *parts: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -68,12 +69,16 @@ class TrainOutcome(Train):
 
         policy, scale, size = assembly.practised_policy(self._beside)
         with Progress("prepare", total=None) as progress:
-
-            def on_done(what: str, done: int, total: int) -> None:
-                progress.update(done, f"of {total} {what}")
-
             objective, imagined = prepare_outcome(
-                self.config, self.data, self.imagined, known_goals(), policy, assembly.load_text(), scale, size, on_done
+                self.config,
+                self.data,
+                self.imagined,
+                known_goals(),
+                policy,
+                assembly.load_text(),
+                scale,
+                size,
+                progress.stage,
             )
         for model in self.start_from:
             begin_with(objective.network, model, "outcome")
@@ -98,9 +103,9 @@ class TrainFaults(Train):
         from wow.train.fault_calibrate import calibrate_faults, trained_eye
         from wow.train.faults import prepare_faults
 
-        with in_turn(), Progress("prepare", total=None, unit="episodes") as progress:
+        with in_turn(), Progress("prepare", total=None) as progress:
             objective = prepare_faults(
-                self.config, self.data, self.imagined, self.camera, lambda done, _: progress.update(done)
+                self.config, self.data, self.imagined, self.camera, partial(progress.stage, "episodes")
             )
         for model in self.start_from:
             begin_with(objective.network, model, "faults")

@@ -18,9 +18,11 @@ from wow.sim.language import find_task
 from wow.sim.phrasing import AFFORDANCES, FUNCTIONS, KINDS, MOVES, named_object, reworded
 from wow.sim.placing import Wish
 from wow.sim.suites import DIFFICULTY
-from wow.sim.tasks import Task
+from wow.sim.tasks import TASKS, Task
+from wow.types import WowError
 
 Random = np.random.Generator
+_TEACHING = 1_000_003  # of the draws for lessons: no seed of a suite
 BINS = ("easy", "medium", "hard")
 
 MISSING: Mapping[str, str] = {
@@ -88,6 +90,23 @@ def brief(leaf: str, number: int, seed: int) -> Brief:
     """One sample of a sub-task."""
     place = list(RECIPES).index(leaf)
     draft = RECIPES[leaf](np.random.default_rng([seed, place, number]), number)
+    return _brief(leaf, number, draft, 200_000 + seed * 100_000 + place * 5_000 + number * 20)
+
+
+def lesson(task: str, seed: int) -> Brief:
+    """A scene of a task to learn from, like the samples of one of `LESSONS`, in turn of each that the task is in.
+
+    The scene has the very seed. Raises WowError for a task that is in none of them.
+    """
+    leaves = [leaf for leaf, (_, tasks) in LESSONS.items() if task in tasks]
+    if not leaves:
+        raise WowError(f"no altered scene is known for {task}: choose from {', '.join(TAUGHT)}")
+    leaf = leaves[seed % len(leaves)]
+    random = np.random.default_rng([_TEACHING, TAUGHT.index(task), seed])
+    return _brief(leaf, seed, LESSONS[leaf][0](random, int(random.integers(1_000)), task), seed)
+
+
+def _brief(leaf: str, number: int, draft: _Draft, seed: int) -> Brief:
     first = find_task(draft.tasks[0])
     name = draft.name or named_object(first, draft.changes.colour)
     level = BINS.index(DIFFICULTY[first.name]) + draft.harder + (len(draft.wishes) >= 3)
@@ -95,7 +114,7 @@ def brief(leaf: str, number: int, seed: int) -> Brief:
         leaf=leaf,
         number=number,
         tasks=draft.tasks,
-        seed=200_000 + seed * 100_000 + place * 5_000 + number * 20,
+        seed=seed,
         difficulty=draft.difficulty or BINS[min(level, 2)],
         prompt=draft.prompt or reworded(first.instruction, first, name),
         other=draft.other or _another(first, name),
@@ -111,8 +130,7 @@ def brief(leaf: str, number: int, seed: int) -> Brief:
 # ---- the recipes ----
 
 
-def _colour(random: Random, number: int) -> _Draft:
-    task = _cycle(MOVES, number)
+def _colour(random: Random, number: int, task: str) -> _Draft:
     colours = _drawn(random, ("red", "yellow", "purple", "orange", "black"), 4)
     shape = _shape_of(task)
     wishes = tuple(Wish(Thing(shape, colour, 0.026)) for colour in colours[1 : 2 + number % 3])
@@ -123,8 +141,8 @@ def _colour(random: Random, number: int) -> _Draft:
     )  # fmt: skip
 
 
-def _number(random: Random, number: int) -> _Draft:
-    task, count = _cycle(MOVES, number), 2 + number % 3
+def _number(random: Random, number: int, task: str) -> _Draft:
+    count = 2 + number % 3
     (colour,) = _drawn(random, ("red", "blue", "yellow", "orange"), 1)
     shape = _shape_of(task)
     wishes = tuple(Wish(Thing(shape, colour, 0.024), "group") for _ in range(count))
@@ -135,8 +153,8 @@ def _number(random: Random, number: int) -> _Draft:
     )  # fmt: skip
 
 
-def _shape(random: Random, number: int) -> _Draft:
-    task, shape = _cycle(MOVES, number), ("cylinder", "cube")[(number // len(MOVES) + number) % 2]
+def _shape(random: Random, number: int, task: str) -> _Draft:
+    shape = ("cylinder", "cube")[(number // len(MOVES) + number) % 2]
     (colour,) = _drawn(random, ("red", "blue", "yellow", "purple"), 1)
     others = _drawn(random, [one for one in ("ball", "cube", "cylinder") if one != shape], 1 + number % 2)
     wishes = tuple(Wish(Thing(one, colour, 0.03)) for one in others)
@@ -147,8 +165,8 @@ def _shape(random: Random, number: int) -> _Draft:
     )  # fmt: skip
 
 
-def _size(random: Random, number: int) -> _Draft:
-    task, large = _cycle(MOVES, number), number % 2 == 0
+def _size(random: Random, number: int, task: str) -> _Draft:
+    large = number % 2 == 0
     (colour,) = _drawn(random, ("red", "blue", "yellow", "purple"), 1)
     shape = _shape_of(task)
     words = ("large", "small") if large else ("small", "large")
@@ -160,22 +178,18 @@ def _size(random: Random, number: int) -> _Draft:
     )  # fmt: skip
 
 
-def _type(random: Random, number: int) -> _Draft:
-    task = _cycle(KINDS, number)
+def _type(random: Random, number: int, task: str) -> _Draft:
     shapes, colours = _drawn(random, ("cube", "ball", "cylinder"), 3), _drawn(random, tuple(COLOURS), 3)
     wishes = tuple(Wish(Thing(shapes[n], colours[n], 0.028)) for n in range(1 + number % 3))
     return _Draft((task,), KINDS[task], wishes=wishes, about={"type": find_task(task).objects[0]})
 
 
-def _function(random: Random, number: int) -> _Draft:
-    task = _cycle(FUNCTIONS, number)
+def _function(random: Random, number: int, task: str) -> _Draft:
     return _Draft((task,), FUNCTIONS[task])
 
 
-def _spatial(random: Random, number: int) -> _Draft:
-    tasks = ("push", "pick-place", "push-back")
-    task = tasks[number % len(tasks)]
-    where = ("left", "right", "nearer", "farther")[(number // len(tasks) + number) % 4]
+def _spatial(random: Random, number: int, task: str) -> _Draft:
+    where = ("left", "right", "nearer", "farther")[number % 4]
     opposite = {"left": "right", "right": "left", "nearer": "farther", "farther": "nearer"}[where]
     (colour,) = _drawn(random, ("red", "blue", "yellow", "purple"), 1)
     shape = _shape_of(task)
@@ -187,11 +201,11 @@ def _spatial(random: Random, number: int) -> _Draft:
     )  # fmt: skip
 
 
-def _affordance(random: Random, number: int) -> _Draft:
-    task = _cycle(AFFORDANCES, number)
+def _affordance(random: Random, number: int, task: str) -> _Draft:
     return _Draft((task,), AFFORDANCES[task])
 
 
+_ASIDE = ("push", "pick-place", "push-back")
 _IN_VIEW = ("push", "plate-slide", "sweep", "coffee-push", "push-back", "soccer", "pick-place", "plate-slide-side",
             "coffee-pull", "basketball")  # fmt: skip
 _RIGID = ("soccer", "push-back", "plate-slide", "sweep-into", "coffee-pull", "sweep", "plate-slide-back", "bin-picking",
@@ -278,15 +292,27 @@ def _unseen(random: Random, number: int) -> _Draft:
     return _Draft((task,), changes=changes, difficulty=BINS[count - 1], about={"unseen": sorted(kinds)})
 
 
+LESSONS: Mapping[str, tuple[Callable[[Random, int, str], _Draft], tuple[str, ...]]] = {
+    "attribute-color": (_colour, tuple(MOVES)),
+    "attribute-number": (_number, tuple(MOVES)),
+    "attribute-shape": (_shape, tuple(MOVES)),
+    "attribute-size": (_size, tuple(MOVES)),
+    "attribute-type": (_type, tuple(KINDS)),
+    "attribute-function": (_function, tuple(FUNCTIONS)),
+    "spatial": (_spatial, _ASIDE),
+    "affordance": (_affordance, tuple(AFFORDANCES)),
+}
+"""The sub-tasks about words for what is seen, each with its tasks. Light, camera and table are as usual in all."""
+
+
+def _in_turn(recipe: Callable[[Random, int, str], _Draft], tasks: tuple[str, ...]) -> Callable[[Random, int], _Draft]:
+    return lambda random, number: recipe(random, number, tasks[number % len(tasks)])
+
+
 RECIPES: Mapping[str, Callable[[Random, int], _Draft]] = {
-    "attribute-color": _colour,
-    "attribute-number": _number,
-    "attribute-shape": _shape,
-    "attribute-size": _size,
-    "attribute-type": _type,
-    "attribute-function": _function,
-    "spatial": _spatial,
-    "affordance": _affordance,
+    **{leaf: _in_turn(recipe, tasks) for leaf, (recipe, tasks) in LESSONS.items()},
+    # Three relations alone, one for each task: to ask for all of them would make another suite of it.
+    "spatial": lambda random, number: _spatial(random, number % len(_ASIDE), _ASIDE[number % len(_ASIDE)]),
     "permanence-no-occlusion": _unoccluded,
     "permanence-semi-occlusion": _occluded,
     "collision-rigid": _rigid,
@@ -297,9 +323,8 @@ RECIPES: Mapping[str, Callable[[Random, int], _Draft]] = {
 }
 """What can be expressed, by leaf sub-task."""
 
-
-def _cycle(table: Mapping[str, str], number: int) -> str:
-    return list(table)[number % len(table)]
+TAUGHT = tuple(name for name in TASKS if any(name in tasks for _, tasks in LESSONS.values()))
+"""The tasks with lessons."""
 
 
 def _drawn(random: Random, of: tuple[str, ...] | list[str], count: int) -> list[str]:

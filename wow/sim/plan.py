@@ -43,7 +43,7 @@ def jobs(tasks: Sequence[str], episodes: int, source: str, seed: int) -> Iterato
     source: one of `SOURCES`, or "siblings": the experts of the tasks that share a scene, each in the others' scenes.
     """
     if source not in (*SOURCES, "siblings"):
-        raise WowError(f"unknown source {source!r}: choose one of {', '.join((*SOURCES, 'siblings'))}")
+        raise WowError(f"unknown source {source!r}: choose one of {', '.join((*SOURCES, 'siblings', 'altered'))}")
     for task in tasks:
         attempts = siblings(task) if source == "siblings" else (task,)
         for number in range(episodes):

@@ -60,7 +60,7 @@ def shoot(brief: Brief, options: RecordingOptions) -> Shot:
     """
     why = ""
     for seed in range(brief.seed, brief.seed + TRIES):
-        scene = _scene(brief, seed, options)
+        scene = staged(brief, seed, options)
         if scene is None:
             why = "there is no room for its things"
             continue
@@ -74,7 +74,7 @@ def shoot(brief: Brief, options: RecordingOptions) -> Shot:
     raise WowError(f"{brief.key}: no film in {TRIES} scenes ({why})")
 
 
-def _scene(brief: Brief, seed: int, options: RecordingOptions) -> AlteredScene | None:
+def staged(brief: Brief, seed: int, options: RecordingOptions) -> AlteredScene | None:
     """The scene with its things in their places; None where they have none."""
     changes = brief.changes
     if brief.wishes:
