@@ -85,6 +85,8 @@ def test_every_table_says_what_is_executed_beside_its_ceiling_and_its_floor(runs
     assert text.count(whole) == 1 and "executed (truth / shuffled)" in text
     assert text.count("0.33 (0.06 to 0.79); truth 1.00 (0.44 to 1.00)") == 6, "two each of three kinds of strata"
     assert "truth 1.00 (0.61 to 1.00)" in html and html.count("shuffled 0.00 (0.00 to 0.56)") == 12
+    chart = html.partition("Executed success by sub-task")[2].partition("</svg>")[0]
+    assert chart.count("third: 33.3") == 2 and chart.count("still: 0.0") == 2
     assert whole in merged(standings([run.folder for run in runs]))
 
 
@@ -107,3 +109,4 @@ def test_where_nothing_is_executed_the_tables_say_so(runs: list[Results]) -> Non
     bare = Results(runs[0].folder, content, runs[0].board.only(["psnr"]), ())
     board = leaderboard([bare])
     assert board.executed[0].success is None and "| N/A | 6 |" in markdown(board)
+    assert "Executed success by sub-task" not in page(board, 0)

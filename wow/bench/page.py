@@ -119,8 +119,27 @@ def _charts(board: Leaderboard) -> list[str]:
         chart = radar(list(board.strata["ability"]), abilities, "abilities, 0 to 100")
         drawn.append(f"<div><h3>Abilities, scale v2</h3>{chart}</div>")
     drawn.append(f"<div><h3>Each metric, scale v2</h3>{bars(each, 'metrics, 0 to 100')}</div>")
+    if done := _done(board):
+        chart = bars(done, "executed success of each sub-task, 0 to 100")
+        drawn.append(f"<div><h3>Executed success by sub-task [%]</h3>{chart}</div>")
     said = '<p class="small">From 0 to 100, more is better.</p>'
     return [legend(board.labels), said, f'<div class="charts">{"".join(drawn)}</div>']
+
+
+def _done(board: Leaderboard) -> dict[str, list[tuple[str, float | None]]]:
+    """How many percent of each sub-task each run's videos get done, what the best run does best first; {} for none."""
+    kinds = board.strata["sub_task"]
+    if not kinds or not has_any([one.executed for found in kinds.values() for one in found]):
+        return {}
+    shares = {
+        name: [None if one.executed.success is None else 100.0 * one.executed.success.value for one in found]
+        for name, found in kinds.items()
+    }
+    ranked = sorted(shares, key=lambda name: [-(share or 0.0) for share in shares[name]])
+    return {
+        label: [(name.replace("-", " "), shares[name][place]) for name in ranked]
+        for place, label in enumerate(board.labels)
+    }
 
 
 def _metrics(board: Leaderboard) -> str:
