@@ -244,6 +244,7 @@ def train(
                 save_checkpoint(run, Progress(step, progress.seconds + now - began), model, average, optimizer)
                 saved_at = time.monotonic()
             if stopping:
+                loss_value = float(loss)
                 break
     seconds = time.monotonic() - began
     return Outcome(
