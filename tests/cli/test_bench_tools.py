@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.bench.suites import crossing, make_suite, write_film
+from wow import weights
 from wow.bench.dimensions import contract as c
 from wow.bench.dimensions.contract import NotMeasurable
 from wow.bench.dimensions.registry import METRICS, measure
 from wow.bench.suite import TRAJECTORY, Sample, open_suite
 from wow.cli.bench_build import film_one
-from wow.cli.bench_tools import SceneExecutor, in_another_order
+from wow.cli.bench_tools import ExecutorMaker, SceneExecutor, in_another_order
 from wow.cli.main import main
 from wow.sim.briefs import brief
 from wow.sim.job import RecordingOptions
@@ -49,6 +51,14 @@ def test_what_the_expert_did_succeeds_in_the_same_scene_and_shuffled_it_does_not
     assert [executor(video, sample), executor(video, sample, shuffled=True), executor(video, sample)] == [1.0, 0.0, 1.0]
     still = Actions(np.zeros_like(actions.values), actions.embodiment, actions.seconds)
     assert SceneExecutor("still", lambda video, start, paced: still, {})(video, sample) == 0.0
+
+
+def test_an_executor_is_called_by_the_part_that_reads_alone(tmp_path: Path) -> None:
+    names = []
+    for part, value in (("idm", 1.0), ("policy", 1.0), ("idm", 2.0)):
+        weights.save_part(tmp_path, part, {"x": torch.full((3,), value)}, {})
+        names.append(ExecutorMaker(str(tmp_path)).name())
+    assert names[0] == names[1] != names[2]
 
 
 def test_the_reader_is_told_where_the_hand_is_and_not_the_pace(filmed: Path) -> None:

@@ -16,19 +16,23 @@ from wow.sim.language import find_task
 from wow.sim.phrasing import dense_prompt, reworded
 from wow.sim.record import record
 from wow.sim.shoot import TRIES, staged
+from wow.sim.tasks import TASKS
 from wow.types import Episode, WowError
 
 SOURCE = "altered"
 _ELSEWHERE = 1_000
-"""Between the seeds that are tried for a lesson. Those of held-out scenes are above all of them."""
+"""Between the seeds that are tried for a lesson."""
 
 
 def jobs(tasks: Sequence[str], episodes: int, seed: int) -> Iterator[Job]:
-    """`episodes` jobs, seeds `seed`, `seed` + 1, …, for each task that has lessons. Raises WowError where none has."""
-    taught = [task for task in tasks if task in TAUGHT]
-    if not taught:
-        raise WowError(f"no altered scene is known for any of these tasks: choose from {', '.join(TAUGHT)}")
-    for task in taught:
+    """`episodes` jobs, seeds `seed`, `seed` + 1, …, for each of the tasks; of all, for those that have lessons.
+
+    Raises WowError where one that was chosen has none.
+    """
+    strange = [task for task in tasks if task not in TAUGHT]
+    if strange and len(tasks) < len(TASKS):
+        raise WowError(f"no altered scene is known for {strange[0]}: choose all, or from {', '.join(TAUGHT)}")
+    for task in (task for task in tasks if task in TAUGHT):
         for number in range(episodes):
             yield Job(task, task, SOURCE, seed + number)
 

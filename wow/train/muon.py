@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024), torch's own, but with all matrices of a shape made orthogonal at once.
 
-torch's computes one matrix after the other, in bfloat16. A processor that cannot multiply bfloat16 then spends three
-times as long on the optimiser as on the network; here it is float32 on a CPU, and a batch per shape everywhere.
+torch's computes one matrix after the other, in bfloat16. A processor that cannot multiply bfloat16 then spends twice
+as long on the optimiser as on the network; here it is float32 on a CPU, and a batch per shape everywhere.
 """
 
 from __future__ import annotations
