@@ -157,7 +157,7 @@ def test_what_is_typical_is_told_by_the_training_data() -> None:
             still[:, 3:6] = 0.0
             return replace(episode(), actions=still)
 
-    known = typical_of(Kept())  # type: ignore[arg-type]
+    known = typical_of([Kept()])  # type: ignore[arg-type]
     assert known.moves.tolist() == [True, True, True, False, False, False, True] and known.action[6] in (0.0, 1.0)
 
 
@@ -190,3 +190,43 @@ def test_tables_have_a_row_for_every_system_and_camera() -> None:
     assert whole.rows[0].cells["gripper events found"] == "6 of 6"
     assert by_bin.columns == ("translation [mm], hard", "rotation [deg], hard", "gripper right, hard")
     assert covered.rows[-1].label == "normal errors" and covered.rows[-1].cells["within 1"] == "0.683"
+
+
+def test_robots_have_rows_of_their_own_where_there_are_several() -> None:
+    one = episode()
+    other = replace(one, embodiment=replace(CARD, robot="other arm"))
+    off = np.array([0.0, 0.0, 0.005, 0.0, 0.0, 0.0, 0.0])
+    records = measure([("a/0", one)], {"reader": oracle(one)}, typical(one))
+    records += measure([("b/0", other)], {"reader": oracle(other, off)}, typical(one))
+    table = next(table for table in inverse_tables(records) if table.name == "inverse_recorded_robots")
+    found = {row.label: row.cells["translation [mm]"].value for row in table.rows}  # type: ignore[union-attr]
+    assert found["arm: reader, left"] == pytest.approx(0.0, abs=1e-3)
+    assert found["other arm: reader, left"] == pytest.approx(5.0, abs=1e-3)
+
+
+def test_what_is_read_is_executed_at_the_pace_of_the_recording_and_counted() -> None:
+    """Executed are whole episodes of experts that succeed, and their true actions beside what is read of them."""
+    truth = replace(episode(), source="expert", success=True)
+    failed = replace(truth, success=False)
+    seen: list[tuple[int, float | None]] = []
+
+    def execute(shown: Episode, said: Actions) -> bool:
+        assert shown is truth, "nobody fails again on purpose"
+        seen.append((len(said), said.seconds))
+        return bool(np.allclose(said.values, truth.actions[:-1], atol=1e-6))
+
+    off = np.full(7, 0.1)
+    systems = {"oracle": oracle(truth), "blind": oracle(truth, off)}
+    records = [
+        record
+        for name, shown in (("0", truth), ("1", failed))
+        for record in measure_episode(name, shown, systems, typical(truth), 17, None, execute)
+    ]
+    assert set(seen) == {(39, 0.25)} and len(seen) == 7, "two systems from two cameras and both, and the truth"
+    table = inverse_tables(records)[-1]
+    shares = {row.label: row.cells["replayed, succeeds"] for row in table.rows}
+    assert {label: share.value for label, share in shares.items() if "left" in label} == {  # type: ignore[union-attr]
+        "oracle, left": 1.0,
+        "blind, left": 0.0,
+    }
+    assert shares["recorded actions"].n == 1 and table.columns[1:] == ("do it",)  # type: ignore[union-attr]

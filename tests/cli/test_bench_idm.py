@@ -13,7 +13,7 @@ import pytest
 from wow.bench import inverse
 from wow.cli import bench_idm
 from wow.cli.main import main
-from wow.data import DatasetWriter
+from wow.data import DatasetWriter, open_dataset
 from wow.types import Actions, Embodiment, Episode, Video
 
 
@@ -70,3 +70,40 @@ def test_another_measurement_is_not_mixed_in(
     monkeypatch.setattr(bench_idm, "_newest", lambda name: "other weights")
     assert main(command) == 2
     assert "holds a run with models" in capsys.readouterr().err
+
+
+def test_recorded_actions_open_the_window_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scene of an episode comes back from its seed: the truth succeeds there, and who sees no motion does not."""
+    made = ["data", "collect", "--tasks", "window-open,drawer-close", "--episodes", "1", "--seed", "100003"]
+    assert main([*made, "--workers", "1", "--size", "32", "--out", str(tmp_path / "data")]) == 0
+    card = open_dataset(tmp_path / "data").embodiment
+    monkeypatch.setattr(bench_idm, "_reader", lambda name: reader(card))
+    monkeypatch.setattr(bench_idm, "_newest", lambda name: "abc")
+    data, out = str(tmp_path / "data"), tmp_path / "out"
+    assert main(["bench", "idm", "--data", data, "--train-data", data, "--replay", "--out", str(out)]) == 0
+    records = json.loads((out / "records.json").read_text())["records"]
+    replayed = {(r["system"], r["task"]): r["replayed"] for r in records if r["replayed"] is not None}
+    assert replayed == {
+        (system, task): system == "recorded actions"
+        for system in ("wow-mini", "recorded actions")
+        for task in ("window-open", "drawer-close")
+    }
+    assert "executed in the scene of the video" in (out / "report.md").read_text()
+
+
+def test_episodes_of_no_simulator_are_not_executed(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], toy_episode: Callable[..., Episode]
+) -> None:
+    one = replace(toy_episode(0, 9), source="expert", success=True, facts={"task_name": "reach"})
+    with DatasetWriter(tmp_path / "real", one.embodiment, fps=20.0) as writer:
+        writer.add(one)
+    asked = [str(tmp_path / "real") if word == str(tmp_path / "data") else word for word in command]
+    assert main([*asked, "--replay"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "wow data collect" in said and "seed None" in said
+
+
+def test_several_folders_are_measured_as_one(command: list[str], tmp_path: Path) -> None:
+    assert main([*command, "--data", *[str(tmp_path / "data")] * 2, "--episodes", "0-1"]) == 0
+    records = json.loads((tmp_path / "out/records.json").read_text())["records"]
+    assert {record["episode"] for record in records} == {str(tmp_path / f"data/{number}") for number in (0, 1)}

@@ -5,7 +5,7 @@ Beside two baselines that see nothing: no motion at all, and the mean motion of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -19,12 +19,17 @@ from wow.types import Actions, Embodiment, Episode, Float32, Video
 Array = NDArray[np.float64]
 
 ZERO, MEAN = "no motion", "mean motion"
+TRUE_ACTIONS = "recorded actions"
 ALL_VIEWS = "all cameras"
 RECORDED, WHOLE = "recorded frames", "whole episode"
 MATCH = 2
 """Transitions that a gripper event may be off and still count as found."""
 WIDTHS = tuple(0.25 * step for step in range(1, 13))
 """How many deviations to each side of a value the curve of covered errors is taken at."""
+
+
+Executes = Callable[[Episode, Actions], bool]
+"""Executes actions in the scene that an episode was recorded in; whether its task is done."""
 
 
 class Reads(Protocol):
@@ -55,7 +60,8 @@ class InverseRecord:
     error of a transition. gripper: share of commands on the right side of the middle. events, found: how many true
     gripper events there are, and how many are said at most `MATCH` transitions off; offset: by how many, summed.
     covered: share of numbers within each of `WIDTHS` of their deviations; of dimensions that the arm uses. task: what
-    was done; difficulty: its bin, "" where there is none. What a robot lacks is None.
+    was done; difficulty: its bin, "" where there is none; robot: whose arm. replayed: whether the task is done when
+    what was read is executed. What a robot lacks, or was not measured, is None.
     """
 
     system: str
@@ -71,6 +77,8 @@ class InverseRecord:
     covered: tuple[float, ...] | None
     task: str = ""
     difficulty: str = ""
+    robot: str = ""
+    replayed: bool | None = None
 
 
 def record_from_json(**values: Any) -> InverseRecord:
@@ -103,13 +111,15 @@ def whole_clip(episode: Episode, num_frames: int) -> Iterator[Clip]:
         yield Clip(_views(episode, rows, every), actions, False, np.diff(rows)[:, None])
 
 
-def typical_of(training: Dataset) -> Typical:
-    """The mean action of a dataset; its gripper's command is the more frequent one."""
-    actions = np.concatenate([training.episode(number).actions[:-1] for number in range(len(training))])
-    typical = actions.mean(axis=0)
-    grip = training.embodiment.gripper_place
+def typical_of(training: Sequence[Dataset]) -> Typical:
+    """The mean action of datasets with the same actions; the gripper's command is the more frequent one."""
+    actions = np.concatenate(
+        [dataset.episode(number).actions[:-1] for dataset in training for number in range(len(dataset))]
+    )
+    typical, card = actions.mean(axis=0), training[0].embodiment
+    grip = card.gripper_place
     if grip is not None:
-        middle = _middle(training.embodiment, grip)
+        middle = _middle(card, grip)
         side = actions[:, grip] > middle
         typical[grip] = np.median(actions[side == (side.mean() > 0.5), grip])
     return Typical(np.asarray(typical, np.float32), np.ptp(actions, axis=0) > 1e-6)
@@ -122,24 +132,39 @@ def measure_episode(
     typical: Typical,
     num_frames: int,
     difficulty: Mapping[str, str] | None = None,
+    execute: Executes | None = None,
 ) -> list[InverseRecord]:
     """Records of every system, camera and kind of clip; then of the two baselines, which have no camera.
 
-    difficulty: the bin of each task.
+    difficulty: the bin of each task. execute: what is read off the recorded frames of an expert that succeeds is also
+    executed, and its true actions are, as one more system.
     """
     card, records = episode.embodiment, []
+    runs = execute is not None and episode.source == "expert" and bool(episode.success)
+
+    def replayed(said: Actions, kind: str) -> bool | None:
+        if execute is None or not runs or kind != RECORDED:
+            return None
+        return execute(episode, replace(said, seconds=1.0 / card.rate))
+
     kinds = {RECORDED: list(consecutive_clips(episode, num_frames)), WHOLE: list(whole_clip(episode, num_frames))}
     for kind, clips in kinds.items():
         truth = np.concatenate([clip.actions for clip in clips])
         for system, reads in systems.items():
             for view, said in _by_view(reads, clips, card).items():
-                records.append(errors(system, view, kind, name, said, truth, typical.moves))
+                found = errors(system, view, kind, name, said, truth, typical.moves)
+                records.append(replace(found, replayed=replayed(said, kind)))
         spans = np.concatenate([clip.spans for clip in clips])
         for system, one in ((ZERO, _still(typical.action, card)), (MEAN, typical.action)):
             values = np.where(card.adds_up, one * spans, one).astype(np.float32)
             records.append(errors(system, "none", kind, name, Actions(values, card), truth, typical.moves))
+        if runs and kind == RECORDED:
+            said = Actions(truth, card)
+            found = errors(TRUE_ACTIONS, "none", kind, name, said, truth, typical.moves)
+            records.append(replace(found, replayed=replayed(said, kind)))
     task = str(episode.facts.get("task_name", episode.task))
-    return [replace(record, task=task, difficulty=(difficulty or {}).get(task, "")) for record in records]
+    known = (difficulty or {}).get(task, "")
+    return [replace(record, task=task, difficulty=known, robot=card.robot) for record in records]
 
 
 def errors(

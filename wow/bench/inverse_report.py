@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wow.bench.execution import BIN_COLOURS
-from wow.bench.intervals import Estimate, mean
+from wow.bench.intervals import Estimate, mean, share
 from wow.bench.inverse import RECORDED, WIDTHS, InverseRecord
 from wow.bench.tables import Row, Table, grouped
 
@@ -21,21 +21,27 @@ TRANSLATION, ROTATION, GRIPPER, EVENTS, OFFSET, COVERED = (
     "their offset [transitions]",
     "within one deviation",
 )
+REPLAYED = "replayed, succeeds"
 COLUMNS = (TRANSLATION, ROTATION, GRIPPER, EVENTS, OFFSET, COVERED)
 FIELDS = {TRANSLATION: "translation", ROTATION: "rotation", GRIPPER: "gripper"}
 ONE = WIDTHS.index(1.0)
 
 
 def inverse_tables(records: Sequence[InverseRecord]) -> list[Table]:
-    """For each kind of clip one table of all episodes, one by difficulty where that is known, and one of coverage."""
+    """For each kind of clip one table of all episodes, one robot by robot where there are several, one by difficulty
+    where that is known, and one of coverage. Last, where actions were executed, which of them succeed.
+    """
     tables = []
     for kind, found in grouped(records, lambda record: record.clips).items():
         tables.append(_whole_table(kind, found))
+        if len({record.robot for record in found}) > 1:
+            tables.append(_robot_table(kind, found))
         if any(record.difficulty for record in found):
             tables.append(_bin_table(kind, found))
         if any(record.covered is not None for record in found):
             tables.append(_coverage_table(kind, found))
-    return tables
+    executed = [record for record in records if record.replayed is not None]
+    return [*tables, _replay_table(executed)] if executed else tables
 
 
 def coverage(records: Sequence[InverseRecord]) -> dict[str, dict[str, list[Estimate]]]:
@@ -110,6 +116,49 @@ def _whole_table(kind: str, records: Sequence[InverseRecord]) -> Table:
             _explanation(kind),
         ),
     )
+
+
+def _robot_table(kind: str, records: Sequence[InverseRecord]) -> Table:
+    """Each robot by itself."""
+    rows = [
+        Row(f"{robot}: {label}", _cells(found))
+        for robot, of_robot in grouped(records, lambda record: record.robot).items()
+        for label, found in _by_label(of_robot).items()
+    ]
+    return Table(
+        name=f"inverse_{kind.split()[0]}_robots",
+        title=f"Actions read from video, robot by robot: {kind}",
+        columns=COLUMNS,
+        rows=tuple(rows),
+        notes=(_explanation(kind),),
+    )
+
+
+def _replay_table(records: Sequence[InverseRecord]) -> Table:
+    """Of experts that succeed: how often their actions do again, as they are read and as they were."""
+    by_label = _by_label(records)
+    several = len({record.robot for record in records}) > 1
+    rows = [Row(label, _replay_cells(found)) for label, found in by_label.items()]
+    if several:
+        rows += [
+            Row(f"{robot}: {label}", _replay_cells(of_robot))
+            for label, found in by_label.items()
+            for robot, of_robot in grouped(found, lambda record: record.robot).items()
+        ]
+    return Table(
+        name="inverse_replayed",
+        title="Actions read from video, executed in the scene of the video",
+        columns=(REPLAYED, *dict.fromkeys(record.task for record in records)),
+        rows=tuple(rows),
+        notes=("Episodes whose expert succeeds; their actions executed open loop at the pace of the recording.",),
+    )
+
+
+def _replay_cells(records: Sequence[InverseRecord]) -> dict[str, Estimate | str]:
+    by_task = {REPLAYED: list(records), **grouped(records, lambda record: record.task)}
+    return {
+        column: share(sum(bool(record.replayed) for record in found), len(found)) for column, found in by_task.items()
+    }
 
 
 def _bin_table(kind: str, records: Sequence[InverseRecord]) -> Table:

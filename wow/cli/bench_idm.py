@@ -8,18 +8,23 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wow.cli.options import MakesFolder, Summary, numbers
 from wow.cli.output import write_json
 from wow.cli.progress import Progress
-from wow.types import Actions, UInt8, Video, WowError
+from wow.types import Actions, Episode, UInt8, Video, WowError
 
 if TYPE_CHECKING:
     from wow.bench.inverse import InverseRecord, Reads
     from wow.bench.ledger import Ledger
+    from wow.cli.stages import Stages
     from wow.data import Dataset
+
+BUDGET = 2000
+"""Control steps of an execution at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,20 +34,22 @@ class BenchIdm(MakesFolder):
     The same command again goes on where it was.
     """
 
-    data: Path
-    """Held-out episodes, of any robot whose actions the models say."""
-    train_data: Path
+    data: tuple[Path, ...]
+    """Held-out episodes, of any robots whose actions the models say: one folder or several."""
+    train_data: tuple[Path, ...]
     """What they were trained on, for the mean motion."""
     model: tuple[str, ...] = ("wow-mini",)
     """Models to compare: names, checkpoint folders or runs of wow train idm."""
     episodes: str = "all"
-    """Which episodes, counted from 0: "all", or numbers and ranges with commas: 0-9,12."""
+    """Which episodes of each folder, counted from 0: "all", or numbers and ranges with commas: 0-9,12."""
     sources: tuple[str, ...] = ()
     """Only episodes of these sources, e.g. expert; all by default."""
     through: str | None = None
     """Also show the models the frames as they come out of this model's codec."""
     num_frames: int = 17
     """Frames of a clip."""
+    replay: bool = False
+    """Also execute what is read, in the simulator's scene that each episode was recorded in."""
 
     def continues(self) -> bool:
         return (self.out / "run.json").exists()
@@ -56,12 +63,13 @@ class BenchIdm(MakesFolder):
 
         if self.num_frames < 2:
             raise WowError("--num-frames is at least 2: an action lies between two frames")
-        data, training = open_dataset(self.data), open_dataset(self.train_data)
-        episodes = self._episodes(data)
+        data, training = [open_dataset(folder) for folder in self.data], [open_dataset(f) for f in self.train_data]
+        episodes = [(which, number) for which, one in enumerate(data) for number in self._episodes(which, one)]
         claim(self.out, self._identity(data))
         records = self._measured(Ledger(self.out / "episodes.jsonl", record_from_json), data, training, episodes)
+        shown = ", ".join(map(str, self.data))
         origin = Provenance(
-            shlex.join(["wow", *sys.argv[1:]]), ", ".join(self.model), str(self.data), machine(), time.strftime("%F")
+            shlex.join(["wow", *sys.argv[1:]]), ", ".join(self.model), shown, machine(), time.strftime("%F")
         )
         write_json(self.out / "records.json", {"records": [asdict(record) for record in records]})
         write_report(self.out, inverse_tables(records), origin, title="WoWBench: inverse dynamics")
@@ -72,17 +80,26 @@ class BenchIdm(MakesFolder):
         return {"out": self.out, "report": self.out / "report.md", **picture, "episodes": len(episodes)}
 
     def _measured(
-        self, ledger: Ledger[InverseRecord], data: Dataset, training: Dataset, episodes: Sequence[int]
+        self,
+        ledger: Ledger[InverseRecord],
+        data: Sequence[Dataset],
+        training: Sequence[Dataset],
+        episodes: Sequence[tuple[int, int]],
     ) -> list[InverseRecord]:
         """The records of all episodes, those of earlier calls read back. Ctrl-C loses the episode in flight."""
         from wow.bench.inverse import measure_episode, typical_of
         from wow.bench.ledger import measured
+        from wow.cli.stages import Stages
         from wow.sim.suites import DIFFICULTY
 
-        systems, typical = self._systems(), typical_of(training)
+        systems, typical, stages = self._systems(), typical_of(training), Stages()
 
-        def measure(number: int, place: int) -> list[InverseRecord]:
-            return measure_episode(str(number), data.episode(number), systems, typical, self.num_frames, DIFFICULTY)
+        def measure(place: tuple[int, int], batch: int) -> list[InverseRecord]:
+            which, number = place
+            name = str(number) if len(data) == 1 else f"{self.data[which]}/{number}"
+            execute = partial(_execute, stages) if self.replay else None
+            episode = data[which].episode(number)
+            return measure_episode(name, episode, systems, typical, self.num_frames, DIFFICULTY, execute)
 
         done = 0
         with Progress("read", total=len(episodes), unit="episodes", start=len(ledger.finished())) as progress:
@@ -98,30 +115,33 @@ class BenchIdm(MakesFolder):
                 raise KeyboardInterrupt(
                     f"saved {done} of {len(episodes)} episodes in {self.out}; the same command continues"
                 ) from None
+            finally:
+                stages.close()
 
-    def _identity(self, data: Dataset) -> dict[str, object]:
+    def _identity(self, data: Sequence[Dataset]) -> dict[str, object]:
         """What tells this measurement from others."""
         from wow.assembly import model_hash
         from wow.data.identity import dataset_identity
 
         return {
-            "data": str(self.data),
-            "data_hash": dataset_identity(data, self.data),
-            "train_data": str(self.train_data),
+            "data": [str(folder) for folder in self.data],
+            "data_hash": [dataset_identity(one, folder) for one, folder in zip(data, self.data, strict=True)],
+            "train_data": [str(folder) for folder in self.train_data],
             "models": {name: _newest(name) for name in self.model},
             "through": None if self.through is None else model_hash(self.through),
             "episodes": self.episodes.strip(),
             "sources": list(self.sources),
             "num_frames": self.num_frames,
+            "replay": self.replay,
         }
 
-    def _episodes(self, data: Dataset) -> list[int]:
+    def _episodes(self, which: int, data: Dataset) -> list[int]:
         wanted = range(len(data)) if self.episodes.strip() == "all" else numbers(self.episodes)
         if beyond := [number for number in wanted if number >= len(data)]:
-            raise WowError(f"{self.data} has {len(data)} episodes, counted from 0: there is no {beyond[0]}")
+            raise WowError(f"{self.data[which]} has {len(data)} episodes, counted from 0: there is no {beyond[0]}")
         kept = [n for n in wanted if not self.sources or data.records[n].source in self.sources]
         if not kept:
-            raise WowError(f"{self.data} has no such episode from {', '.join(self.sources)}")
+            raise WowError(f"{self.data[which]} has no such episode from {', '.join(self.sources)}")
         return kept
 
     def _systems(self) -> dict[str, Reads]:
@@ -133,6 +153,13 @@ class BenchIdm(MakesFolder):
             if codec is not None:
                 systems[f"{name} through the codec"] = _seen_through(reads, codec)
         return systems
+
+
+def _execute(stages: Stages, episode: Episode, actions: Actions) -> bool:
+    """Whether the task is done when the actions are executed open loop where the episode was recorded."""
+    from wow.assembly import GivenPlanner, LoopOptions, run_episode
+
+    return run_episode(stages.arm(episode), GivenPlanner(actions), LoopOptions(None, BUDGET)).success
 
 
 def _checkpoint(name: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from wow.cli.extras import needs
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import finished
 from wow.cli.progress import Progress
@@ -97,6 +98,7 @@ class Collect(MakesFolder, Seeded):
         return [Dataset(self.out, card, wanted, options, MetaWorldRecorder)]
 
     def _robosuite(self) -> list[Dataset]:
+        needs("robosuite")
         from wow.sim.job import RecordingOptions
         from wow.sim.robosuite import CONTROL_RATE, VIEW_POINTS
         from wow.sim.robosuite_record import RobosuiteRecorder, arm_card, jobs

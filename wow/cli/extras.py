@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from wow.types import WowError
 
 # extra -> distribution name -> import name; the versions are in pyproject.toml.
 EXTRAS: dict[str, dict[str, str]] = {
@@ -48,6 +52,25 @@ def install_command(extra: str = "") -> str:
 def command_alone(distribution: str) -> str:
     """What to type to install one of `ALONE`."""
     return f"{_python()} -m pip install --no-deps {distribution}=={ALONE[distribution]}"
+
+
+def needs(distribution: str) -> None:
+    """Raises WowError where one of `ALONE` is missing or older than what the code is written for."""
+    least = ALONE[distribution]
+    extra = next(name for name, packages in EXTRAS.items() if distribution in packages)
+    try:
+        found = version(distribution)
+    except PackageNotFoundError:
+        raise WowError(f"{distribution} is not installed: {install_command(extra)}") from None
+    if _numbers(found) < _numbers(least):
+        raise WowError(
+            f"{distribution} {found} is installed, {least} or newer is needed: {command_alone(distribution)}"
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release of a version, "1.5.2.post1" as (1, 5, 2)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _python() -> str:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
-from wow.cli.extras import install_command
+from wow.cli.extras import needs
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip
-from wow.types import Embodiment, WowError
-
-if TYPE_CHECKING:
-    from wow.sim.arm import MetaWorldArm
-    from wow.sim.robosuite_arm import RobosuiteArm
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A scene that is ready. arm: what moves in it, and its camera. card: what its actions are."""
-
-    task: str
-    arm: MetaWorldArm | RobosuiteArm
-    card: Embodiment
-    object_error: Callable[[], float | None]
-    close: Callable[[], None]
+from wow.cli.stages import metaworld_stage, robosuite_stage
+from wow.types import WowError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +55,16 @@ class Replay(MakesFolder, Seeded):
         from wow.data.action_file import check_limits, read_actions
         from wow.data.action_plot import save_actions
 
-        stage = self._robosuite() if self.sim == "robosuite" else self._metaworld()
+        if self.sim == "robosuite":
+            stage = robosuite_stage((self.robot or "").strip().lower(), self.task.strip().lower(), self.size)
+        else:
+            stage = metaworld_stage(self.task, self.size)
         actions = read_actions(self.actions, stage.card)
         if self.seconds is not None:
             actions = replace(actions, seconds=self.seconds)
             check_limits(self.actions, actions)
         film = Film()
-        arm: Any = stage.arm  # a film asks no more of it than to look
+        arm: Any = stage.reset(self.seed)  # a film asks no more of it than to look
         # A film has 20 pictures a second: every control step of robosuite's 20, every fourth of Meta-World's 80.
         every = FRAME_EVERY if self.sim == "robosuite" else 1
         film.look(arm, 0)
@@ -95,7 +83,7 @@ class Replay(MakesFolder, Seeded):
             "actions": len(actions),
             "seconds_per_action": actions.seconds,
             "hand_error_m": outcome.hand_error,
-            "object_error_m": stage.object_error(),
+            "object_error_m": arm.object_error() if self.sim == "metaworld" else None,
             "seconds_to_execute": outcome.seconds_to_execute,
             "video": self.out / "executed.mp4",
         }
@@ -113,8 +101,6 @@ class Replay(MakesFolder, Seeded):
         find_task(self.task)
 
     def _check_robosuite(self) -> None:
-        from importlib.util import find_spec
-
         from wow.sim.robosuite_tasks import named_arms, named_tasks
 
         if self.robot is None or "," in self.robot or self.robot.strip() == "all":
@@ -123,30 +109,4 @@ class Replay(MakesFolder, Seeded):
         if "," in self.task or self.task.strip() == "all":
             raise WowError(f"actions are executed in one task: --task {', '.join(named_tasks('all'))}")
         named_tasks(self.task)
-        if find_spec("robosuite") is None:
-            raise WowError(f"robosuite is not installed: {install_command('sim-robosuite')}")
-
-    def _metaworld(self) -> Stage:
-        from wow.sim.arm import MetaWorldArm
-        from wow.sim.job import RecordingOptions
-        from wow.sim.metaworld import MetaWorld
-        from wow.sim.record import sawyer_card
-
-        environment = MetaWorld(self.task, cameras=(), size=self.size)
-        environment.reset(seed=self.seed)
-        arm = MetaWorldArm(environment)
-        card = sawyer_card(RecordingOptions())
-        return Stage(environment.task.name, arm, card, arm.object_error, environment.close)
-
-    def _robosuite(self) -> Stage:
-        from wow.sim.job import RecordingOptions
-        from wow.sim.robosuite import CONTROL_RATE, Robosuite
-        from wow.sim.robosuite_arm import RobosuiteArm
-        from wow.sim.robosuite_record import arm_card
-        from wow.sim.robosuite_tasks import named_arms, named_tasks
-
-        (robot,), (task,) = named_arms(self.robot or ""), named_tasks(self.task)
-        environment = Robosuite(robot, task, cameras=(), size=self.size)
-        environment.reset(seed=self.seed)
-        card = arm_card(robot, RecordingOptions(stride=2, control_rate=CONTROL_RATE))
-        return Stage(task, RobosuiteArm(environment), card, lambda: None, environment.close)
+        needs("robosuite")
