@@ -62,3 +62,20 @@ def test_the_report_says_it_for_machines_for_people_and_for_the_eye(tmp_path: Pa
     assert "| hammer (hard) | 33.3 (6.1 to 79.2) | 100.0 (20.7 to 100.0) | 3 |" in page
     assert np.ptp(np.asarray(Image.open(tmp_path / "results.png").convert("L"))) > 100
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "results.md", "results.png"}
+
+
+def test_success_is_told_by_how_certain_the_first_plan_was(tmp_path: Path) -> None:
+    """Fifths of the episodes, the most certain first; where a fifth would be a handful, nothing is claimed."""
+    doubted = [
+        ExecutionRecord("reach", seed, seed < 60, None, 1, 2, ((seed + 1) / 100, 0.9)) for seed in reversed(range(100))
+    ]
+    results = summarise([*doubted, *records()[3:]], DIFFICULTY)
+    assert [row.success.value for row in results.certainty] == [1.0, 1.0, 1.0, 0.0, 0.0]
+    assert [row.success.n for row in results.certainty] == [20] * 5, "who says nothing belongs nowhere"
+    assert 0.2 < results.certainty[1].above < 0.21 and results.certainty[-1].upto == 1.0
+    write_results(tmp_path, results, ORIGIN, {}, [1])
+    assert "| 100.0 (83.9 to 100.0) | 20 |" in (tmp_path / "results.md").read_text()
+    assert len(json.loads((tmp_path / "results.json").read_text())["success_by_certainty"]) == 5
+    assert summarise(doubted[:24], DIFFICULTY).certainty == ()
+    alike = [ExecutionRecord("reach", seed, True, None, 1, 1, (0.1,)) for seed in range(50)]
+    assert sum(row.success.n for row in summarise(alike, DIFFICULTY).certainty) == 50

@@ -254,6 +254,13 @@ def test_data_that_cannot_be_learned_from_are_refused(source: Source) -> None:
         IdmRun(no_pace=1.5)
 
 
+def test_who_learns_from_several_robots_names_them_all(source: Source, objective: IdmObjective) -> None:
+    other = replace(source, clips=replace(source.clips, embodiment=replace(source.clips.embodiment, robot="other")))
+    told = IdmObjective(objective.run, [source, other, source]).about()["embodiment"]
+    assert told["robot"] == f"{source.clips.embodiment.robot}, other"
+    assert objective.about()["embodiment"]["robot"] == source.clips.embodiment.robot
+
+
 def test_frames_that_are_not_square_are_fitted(source: Source) -> None:
     wide = np.concatenate([source.clips.frames, source.clips.frames], axis=2)
     fitted = prepare_idm(

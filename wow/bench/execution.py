@@ -15,6 +15,9 @@ from wow.bench.report import Provenance
 from wow.bench.tables import grouped
 from wow.bench.text import line, percent, write_json, write_text
 
+PARTS = 5
+"""How many parts of the episodes are told apart by certainty."""
+
 BIN_COLOURS = {"easy": "#4c9f70", "medium": "#e0a030", "hard": "#c0504d"}
 
 
@@ -61,11 +64,21 @@ class TaskRow:
 
 
 @dataclass(frozen=True)
+class CertaintyRow:
+    """The episodes whose first plan's uncertainty lies from `above` to `upto`. success: with Wilson's interval."""
+
+    above: float
+    upto: float
+    success: Estimate
+
+
+@dataclass(frozen=True)
 class Results:
     """What an evaluation found.
 
     mean_success and bins: means over episodes, their intervals drawn over whole tasks. seconds: of a plan, and of an
     episode. uncertainty: that of a half, 80 % and 95 % of the plans is below it; empty where nobody estimated it.
+    certainty: the episodes in fifths, the most certain first; empty where there are too few, or nobody estimated it.
     """
 
     mean_success: Estimate
@@ -75,6 +88,7 @@ class Results:
     seconds: Mapping[str, float]
     uncertainty: Mapping[str, float]
     problems: int
+    certainty: tuple[CertaintyRow, ...] = ()
 
 
 def summarise(records: Sequence[ExecutionRecord], difficulty: Mapping[str, str]) -> Results:
@@ -107,6 +121,26 @@ def summarise(records: Sequence[ExecutionRecord], difficulty: Mapping[str, str])
         },
         uncertainty={f"{share:g}": float(np.quantile(doubts, share)) for share in (0.5, 0.8, 0.95)} if doubts else {},
         problems=sum(record.problem is not None for record in records),
+        certainty=by_certainty(records),
+    )
+
+
+def by_certainty(records: Sequence[ExecutionRecord]) -> tuple[CertaintyRow, ...]:
+    """Success in `PARTS` equal parts of the episodes that say how uncertain their first plan is, most certain first.
+
+    Empty where a part would have fewer than five episodes.
+    """
+    known = [record for record in records if record.uncertainties]
+    if len(known) < 5 * PARTS:
+        return ()
+    doubts = np.array([record.uncertainties[0] for record in known])
+    bounds = [0.0, *np.quantile(doubts, np.arange(1, PARTS) / PARTS), float(doubts.max())]
+    part_of = np.searchsorted(np.array(bounds[1:-1]), doubts)
+    parts = [[record for record, own in zip(known, part_of, strict=True) if own == part] for part in range(PARTS)]
+    return tuple(
+        CertaintyRow(float(low), float(high), share(sum(record.success for record in part), len(part)))
+        for low, high, part in zip(bounds, bounds[1:], parts, strict=False)
+        if part
     )
 
 
@@ -134,6 +168,7 @@ def write_results(
         "of_truth": None if results.of_truth is None else asdict(results.of_truth),
         "seconds_per_plan": dict(results.seconds),
         "uncertainty_quantiles": dict(results.uncertainty),
+        "success_by_certainty": [asdict(row) for row in results.certainty],
         "episodes_without_a_plan": results.problems,
         "seeds": list(seeds),
         "settings": dict(settings),
@@ -159,6 +194,19 @@ def markdown(results: Results, origin: Provenance, seeds: Sequence[int]) -> str:
     lines += [_line(f"{row.task} ({row.difficulty})", row.success, row.of_truth) for row in results.rows]
     pace = ", ".join(f"{name} {results.seconds[name]:.2f}" for name in ("imagine", "act", "execute"))
     lines += ["", f"Seconds per plan: {pace}; {results.seconds['plans_per_episode']:.1f} plans per episode."]
+    if results.certainty:
+        lines += [
+            "",
+            "Success by the uncertainty of an episode's first plan (its mean deviation, as a share of the actions' "
+            "range; `--reimagine-above` takes such a number):",
+            "",
+            "| uncertainty | success [%] | n |",
+            "| --- | --- | --- |",
+            *(
+                line([f"{row.above:.4f} to {row.upto:.4f}", percent(row.success), str(row.success.n)])
+                for row in results.certainty
+            ),
+        ]
     return "\n".join([*lines, "", "![success by task](results.png)"]) + "\n"
 
 

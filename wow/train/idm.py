@@ -19,7 +19,7 @@ from wow.models.codec import Codec
 from wow.models.idm import InverseDynamicsModel, Prediction
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
-from wow.train.idm_data import Source, check_same, moves_of, scale_of_truths, truth_of
+from wow.train.idm_data import Source, card_of, check_same, moves_of, scale_of_truths, truth_of
 from wow.train.idm_run import IdmRun, IdmWindow, Loss, draw_window, layout_of
 from wow.train.loop import fresh
 from wow.train.precision import half_where_fast
@@ -117,10 +117,9 @@ class IdmObjective:
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""
-        clips = self.sources[0].clips
         return {
             "model": asdict(self.run.model),
-            "embodiment": embodiment_to_json(clips.embodiment),
+            "embodiment": embodiment_to_json(card_of(self.sources)),
             "layout": asdict(layout_of(self.run, self.sources[0])),
         }
 

@@ -140,6 +140,12 @@ def check_same(sources: Sequence[Source]) -> None:
             )
 
 
+def card_of(sources: Sequence[Source]) -> Embodiment:
+    """What the actions of sources with the same ones are; robots are named one after the other."""
+    cards = [source.clips.embodiment for source in sources]
+    return replace(cards[0], robot=", ".join(dict.fromkeys(card.robot for card in cards)))
+
+
 def truth_of(source: Source, rows: NDArray[np.int64], first: int) -> Truth:
     """What the clip of frames `rows` shows. first: the row at which its episode begins."""
     card = source.clips.embodiment
