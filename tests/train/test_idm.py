@@ -238,6 +238,27 @@ def test_what_no_run_is_named_for_comes_from_another_model(toy_run: Path, tmp_pa
     assert {name for name in own if own[name].files != theirs[name].files} == {"idm"}
 
 
+def test_weights_may_be_mixed_with_those_they_began_from(
+    toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half way between two models of one shape; nothing is mixed with another model, or with none."""
+    words = ["train", "export", "--idm", str(toy_run)]
+    assert main([*words, "--out", str(tmp_path / "before")]) == 0
+    before, config = weights.load_part(tmp_path / "before", "idm")
+    weights.save_part(tmp_path / "before", "idm", {name: torch.zeros_like(x) for name, x in before.items()}, config)
+    mixed = [*words, "--from", str(tmp_path / "before"), "--share", "0.25", "--out", str(tmp_path / "mixed")]
+    assert main(mixed) == 0
+    for name, value in weights.load_part(tmp_path / "mixed", "idm")[0].items():
+        assert torch.allclose(value, 0.25 * before[name], atol=1e-3), name
+    assert main([*words, "--from", "wow-mini", "--share", "0.5", "--out", str(tmp_path / "other")]) == 2
+    assert "another model as its idm" in capsys.readouterr().err
+    assert not (tmp_path / "other" / "manifest.json").exists(), "nothing is left where nothing was mixed"
+    assert main([*words, "--share", "0.5", "--out", str(tmp_path / "alone")]) == 2
+    assert "--from" in capsys.readouterr().err
+    assert main([*words, "--share", "1.5", "--from", "wow-mini", "--out", str(tmp_path / "much")]) == 2
+    assert "above 0 and up to 1" in capsys.readouterr().err
+
+
 def test_weights_of_another_model_are_no_start(objective: IdmObjective) -> None:
     with pytest.raises(WowError, match="none of the weights"):
         start_from(objective.network, {"somewhere.else": torch.zeros(3)})

@@ -40,7 +40,8 @@ class Train(MakesFolder, Seeded):
     """
 
     data: tuple[Path, ...]
-    """Folders of LeRobot datasets to train on, of one robot, size and rate."""
+    """Folders of LeRobot datasets to train on, of one size and rate; of one robot, for inverse dynamics also of several
+    whose actions are the same."""
     recipe: str = "mini"
     """Which named run; all its fields can be overridden, e.g. --config.train.steps 500."""
     max_minutes: float | None = None
@@ -273,13 +274,15 @@ class Export(MakesFolder):
     """Folder of a run of wow train outcome."""
     faults: Path | None = None
     """Folder of a run of wow train faults."""
+    share: float = 1.0
+    """How much of the runs' weights, the rest being --from's: less than 1 forgets less of what --from could do."""
 
     def continues(self) -> bool:
         return (self.out / "manifest.json").exists()
 
     def run(self) -> Summary:
         from wow import assembly, weights
-        from wow.train.export import copy_parts, export
+        from wow.train.export import check_mixable, copy_parts, export
 
         named = (self.codec, self.world, self.idm, self.policy, self.outcome, self.faults)
         runs = [run for run in named if run is not None]
@@ -288,10 +291,17 @@ class Export(MakesFolder):
                 "nothing to export: name --codec RUN, --world RUN, --idm RUN, --policy RUN, --outcome RUN or --faults "
                 "RUN, or several"
             )
+        if not 0.0 < self.share <= 1.0:
+            raise WowError(f"--share lies above 0 and up to 1, not {self.share:g}")
+        if self.share < 1.0 and self.start_from is None:
+            raise WowError("--share mixes a run's weights with those it began from: name these with --from")
         if self.start_from is not None:
-            copy_parts(assembly.checkpoint_folder(self.start_from), self.out)
+            source = assembly.checkpoint_folder(self.start_from)
+            for run in runs if self.share < 1.0 else ():
+                check_mixable(run, source)
+            copy_parts(source, self.out)
         for run in runs:
-            export(run, self.out)
+            export(run, self.out, self.share)
         return {"out": self.out, "hash": weights.checkpoint_hash(self.out)}
 
 

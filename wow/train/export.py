@@ -7,6 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from wow import weights
 from wow.train.checkpoint import latest_checkpoint, load_average
 from wow.types import WowError
@@ -28,21 +31,44 @@ def add_to_run(run: Path, more: dict[str, Any]) -> None:
     write_run(run, note["part"], {**note["about"], **more})
 
 
-def export(run: Path, folder: Path) -> None:
+def export(run: Path, folder: Path, share: float = 1.0) -> None:
     """Writes the averaged weights of a run's newest checkpoint into a checkpoint folder, float16, files under 16 MB.
 
-    A new folder also gets the text encoder that comes with the package. Raises WowError where `run` is no run.
+    A new folder also gets the text encoder that comes with the package. share: of the run's weights in what is written,
+    the rest being those of the same part that the folder has: who is trained on forgets less so (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models"). Raises WowError where `run` is no run, or the folder's part is another
+    model.
     """
-    note = _read_note(run)
+    note, tensors = _read_note(run), _tensors(run)
     if not (folder / weights.MANIFEST).exists():
         copy_parts(weights.shipped("wow-mini"), folder, "text")
-    # Counts of batches seen are no weights, and what only served an auxiliary loss is not needed any more.
-    tensors = {
+    if share < 1.0:
+        before = _same_model(run, folder)
+        tensors = {name: torch.lerp(before[name].float(), value.float(), share) for name, value in tensors.items()}
+    weights.save_part(folder, note["part"], tensors, note["about"])
+
+
+def check_mixable(run: Path, folder: Path) -> None:
+    """Raises WowError where a checkpoint folder has another model than the run as the part that the run trains."""
+    _same_model(run, folder)
+
+
+def _tensors(run: Path) -> dict[str, Tensor]:
+    """The averaged weights; counts of batches seen are none, and what only served an auxiliary loss is not needed."""
+    return {
         name.removeprefix("dit.").removeprefix("dit."): value
         for name, value in load_average(run).items()
         if value.is_floating_point() and not name.startswith("dit.relation_head.")
     }
-    weights.save_part(folder, note["part"], tensors, note["about"])
+
+
+def _same_model(run: Path, folder: Path) -> dict[str, Tensor]:
+    """The tensors that a checkpoint folder has of the part which the run trains. Raises WowError for another model."""
+    part = _read_note(run)["part"]
+    before, after = weights.load_part(folder, part)[0], _tensors(run)
+    if {name: value.shape for name, value in before.items()} != {name: value.shape for name, value in after.items()}:
+        raise WowError(f"{folder} has another model as its {part}: weights are mixed only with those they began from")
+    return before
 
 
 def as_checkpoint(folder: Path) -> Path:
