@@ -253,6 +253,10 @@ def test_weights_may_be_mixed_with_those_they_began_from(
     assert main([*words, "--from", "wow-mini", "--share", "0.5", "--out", str(tmp_path / "other")]) == 2
     assert "another model as its idm" in capsys.readouterr().err
     assert not (tmp_path / "other" / "manifest.json").exists(), "nothing is left where nothing was mixed"
+    spread = {**config["model"]["action"], "spread": [2.0 * value for value in config["model"]["action"]["spread"]]}
+    weights.save_part(tmp_path / "before", "idm", before, {**config, "model": {**config["model"], "action": spread}})
+    assert main([*mixed[:-1], str(tmp_path / "units")]) == 2, "the same shapes, but numbers that count twice as much"
+    assert "another model as its idm" in capsys.readouterr().err
     assert main([*words, "--share", "0.5", "--out", str(tmp_path / "alone")]) == 2
     assert "--from" in capsys.readouterr().err
     assert main([*words, "--share", "1.5", "--from", "wow-mini", "--out", str(tmp_path / "much")]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -139,7 +140,7 @@ def by_certainty(records: Sequence[ExecutionRecord]) -> tuple[CertaintyRow, ...]
     parts = [[record for record, own in zip(known, part_of, strict=True) if own == part] for part in range(PARTS)]
     return tuple(
         CertaintyRow(float(low), float(high), share(sum(record.success for record in part), len(part)))
-        for low, high, part in zip(bounds, bounds[1:], parts, strict=False)
+        for (low, high), part in zip(pairwise(bounds), parts, strict=True)
         if part
     )
 

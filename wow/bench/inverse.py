@@ -139,29 +139,28 @@ def measure_episode(
     difficulty: the bin of each task. execute: what is read off the recorded frames of an expert that succeeds is also
     executed, and its true actions are, as one more system.
     """
-    card, records = episode.embodiment, []
-    runs = execute is not None and episode.source == "expert" and bool(episode.success)
+    card = episode.embodiment
+    records: list[InverseRecord] = []
+    is_expert = episode.source == "expert" and bool(episode.success)
 
-    def replayed(said: Actions, kind: str) -> bool | None:
-        if execute is None or not runs or kind != RECORDED:
-            return None
-        return execute(episode, replace(said, seconds=1.0 / card.rate))
+    def add(system: str, view: str, kind: str, said: Actions, truth: Float32, runs: bool) -> None:
+        found = errors(system, view, kind, name, said, truth, typical.moves)
+        if execute is not None and is_expert and runs:
+            found = replace(found, replayed=execute(episode, replace(said, seconds=1.0 / card.rate)))
+        records.append(found)
 
     kinds = {RECORDED: list(consecutive_clips(episode, num_frames)), WHOLE: list(whole_clip(episode, num_frames))}
     for kind, clips in kinds.items():
         truth = np.concatenate([clip.actions for clip in clips])
         for system, reads in systems.items():
             for view, said in _by_view(reads, clips, card).items():
-                found = errors(system, view, kind, name, said, truth, typical.moves)
-                records.append(replace(found, replayed=replayed(said, kind)))
+                add(system, view, kind, said, truth, kind == RECORDED)
         spans = np.concatenate([clip.spans for clip in clips])
         for system, one in ((ZERO, _still(typical.action, card)), (MEAN, typical.action)):
             values = np.where(card.adds_up, one * spans, one).astype(np.float32)
-            records.append(errors(system, "none", kind, name, Actions(values, card), truth, typical.moves))
-        if runs and kind == RECORDED:
-            said = Actions(truth, card)
-            found = errors(TRUE_ACTIONS, "none", kind, name, said, truth, typical.moves)
-            records.append(replace(found, replayed=replayed(said, kind)))
+            add(system, "none", kind, Actions(values, card), truth, False)
+        if execute is not None and is_expert and kind == RECORDED:
+            add(TRUE_ACTIONS, "none", kind, Actions(truth, card), truth, True)
     task = str(episode.facts.get("task_name", episode.task))
     known = (difficulty or {}).get(task, "")
     return [replace(record, task=task, difficulty=known, robot=card.robot) for record in records]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -56,21 +55,18 @@ def command_alone(distribution: str) -> str:
 
 def needs(distribution: str) -> None:
     """Raises WowError where one of `ALONE` is missing or older than what the code is written for."""
+    from packaging.version import Version
+
     least = ALONE[distribution]
     extra = next(name for name, packages in EXTRAS.items() if distribution in packages)
     try:
         found = version(distribution)
     except PackageNotFoundError:
         raise WowError(f"{distribution} is not installed: {install_command(extra)}") from None
-    if _numbers(found) < _numbers(least):
+    if Version(found) < Version(least):
         raise WowError(
             f"{distribution} {found} is installed, {least} or newer is needed: {command_alone(distribution)}"
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The release of a version, "1.5.2.post1" as (1, 5, 2)."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _python() -> str:

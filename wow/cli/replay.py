@@ -56,7 +56,7 @@ class Replay(MakesFolder, Seeded):
         from wow.data.action_plot import save_actions
 
         if self.sim == "robosuite":
-            stage = robosuite_stage((self.robot or "").strip().lower(), self.task.strip().lower(), self.size)
+            stage = robosuite_stage(self.robot or "", self.task, self.size)
         else:
             stage = metaworld_stage(self.task, self.size)
         actions = read_actions(self.actions, stage.card)

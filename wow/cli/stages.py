@@ -44,13 +44,15 @@ def metaworld_stage(task: str, size: int) -> Stage:
 
 
 def robosuite_stage(robot: str, task: str, size: int) -> Stage:
-    """A task of robosuite and one of its arms. Raises WowError where robosuite is missing or too old."""
+    """A task of robosuite and one of its arms. Raises WowError where robosuite is missing or too old, or lacks them."""
     needs("robosuite")
     from wow.sim.job import RecordingOptions
     from wow.sim.robosuite import CONTROL_RATE, Robosuite
     from wow.sim.robosuite_arm import RobosuiteArm
     from wow.sim.robosuite_record import arm_card
+    from wow.sim.robosuite_tasks import named_arms, named_tasks
 
+    (robot,), (task,) = named_arms(robot), named_tasks(task)
     environment = Robosuite(robot, task, cameras=(), size=size)
 
     def reset(seed: int) -> RobosuiteArm:

@@ -282,7 +282,7 @@ class Export(MakesFolder):
 
     def run(self) -> Summary:
         from wow import assembly, weights
-        from wow.train.export import check_mixable, copy_parts, export
+        from wow.train.export import copy_parts, export, same_model
 
         named = (self.codec, self.world, self.idm, self.policy, self.outcome, self.faults)
         runs = [run for run in named if run is not None]
@@ -298,7 +298,7 @@ class Export(MakesFolder):
         if self.start_from is not None:
             source = assembly.checkpoint_folder(self.start_from)
             for run in runs if self.share < 1.0 else ():
-                check_mixable(run, source)
+                same_model(run, source)
             copy_parts(source, self.out)
         for run in runs:
             export(run, self.out, self.share)

@@ -43,14 +43,9 @@ def export(run: Path, folder: Path, share: float = 1.0) -> None:
     if not (folder / weights.MANIFEST).exists():
         copy_parts(weights.shipped("wow-mini"), folder, "text")
     if share < 1.0:
-        before = _same_model(run, folder)
+        before = same_model(run, folder)
         tensors = {name: torch.lerp(before[name].float(), value.float(), share) for name, value in tensors.items()}
     weights.save_part(folder, note["part"], tensors, note["about"])
-
-
-def check_mixable(run: Path, folder: Path) -> None:
-    """Raises WowError where a checkpoint folder has another model than the run as the part that the run trains."""
-    _same_model(run, folder)
 
 
 def _tensors(run: Path) -> dict[str, Tensor]:
@@ -62,11 +57,16 @@ def _tensors(run: Path) -> dict[str, Tensor]:
     }
 
 
-def _same_model(run: Path, folder: Path) -> dict[str, Tensor]:
-    """The tensors that a checkpoint folder has of the part which the run trains. Raises WowError for another model."""
-    part = _read_note(run)["part"]
-    before, after = weights.load_part(folder, part)[0], _tensors(run)
-    if {name: value.shape for name, value in before.items()} != {name: value.shape for name, value in after.items()}:
+def same_model(run: Path, folder: Path) -> dict[str, Tensor]:
+    """The tensors that a checkpoint folder has of the part which the run trains.
+
+    Raises WowError where they are of another model: of other shapes, or whose numbers count in other units.
+    """
+    note, after = _read_note(run), _tensors(run)
+    part, about = note["part"], note["about"]
+    before, known = weights.load_part(folder, part)
+    is_same = all(known.get(key) == about.get(key) for key in ("model", "action_scale"))
+    if not is_same or {n: value.shape for n, value in before.items()} != {n: value.shape for n, value in after.items()}:
         raise WowError(f"{folder} has another model as its {part}: weights are mixed only with those they began from")
     return before
 
