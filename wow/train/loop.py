@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from wow.train.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from wow.train.distributed import World
 from wow.train.muon import Muon
+from wow.train.precision import half_where_fast
 from wow.types import UInt8, WowError
 
 COUNTED = 8
@@ -266,12 +267,12 @@ def _optimise(
     step: int,
     world: World,
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """One step of the optimisers: bf16 on a GPU, fp32 on a CPU."""
+    """One step of the optimisers, in bf16 where a device is faster at it."""
     share = learning_rate(config, step) / config.learning_rate
     for one, highest in zip(optimizer, (config.learning_rate, config.matrix_learning_rate), strict=False):
         for group in one.param_groups:
             group["lr"] = share * highest
-    with torch.autocast(world.device.type, torch.bfloat16, enabled=world.device.type == "cuda"):
+    with half_where_fast(world.device):
         loss, numbers = objective.loss(model, batch.to(world.device))
     model.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
