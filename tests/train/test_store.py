@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from wow.train.latents import encode_frames
 from wow.train.recipes import CODEC_RECIPES
 from wow.train.relations import encode_teacher
 from wow.train.store import open_clips
-from wow.types import Dimension, Embodiment, Episode
+from wow.types import Dimension, Embodiment, Episode, WowError
 
 Write = Callable[[Path, int], None]
 
@@ -108,3 +109,26 @@ def test_the_gripper_s_opening_is_no_part_of_its_orientation() -> None:
     assert opening_of(card(*place, *turned)) is None
     assert opening_of(card("x", "y", "z", "roll", "pitch", "yaw", "gripper")) == 6
     assert opening_of(card("gripper_roll", "gripper_position")) == 1
+
+
+def test_of_each_task_the_first_demonstrations_are_kept_and_nothing_else(
+    tmp_path: Path, toy_episode: Callable[..., Episode]
+) -> None:
+    root = tmp_path / "data"
+    told = [
+        *(("open", "expert", True), ("open", "expert", False), ("shut", "expert", True), ("open", "random", False)),
+        *(("open", "human", True), ("open", "expert", True), ("shut", "expert", True)),
+    ]
+    with DatasetWriter(root, toy_episode(0).embodiment, fps=20.0) as writer:
+        for number, (task, source, success) in enumerate(told):
+            episode = replace(toy_episode(number, 5 + number), task=task, source=source, success=success)
+            writer.add(episode)
+    whole, few = open_clips([root]), open_clips([root], demonstrations=2)
+    assert [texts[0] for texts in few.texts] == ["open", "shut", "open", "shut"] and few.obeys.all()
+    for place, number in enumerate((0, 2, 4, 6)):
+        ours, theirs = (slice(each.start[i], each.start[i + 1]) for each, i in ((few, place), (whole, number)))
+        assert (few.frames[ours] == whole.frames[theirs]).all() and (few.actions[ours] == whole.actions[theirs]).all()
+    one = open_clips([root], demonstrations=1)
+    assert len(one) == 2 and len({whole.identity, few.identity, one.identity}) == 3
+    with pytest.raises(WowError, match="at least 1"):
+        open_clips([root], demonstrations=0)

@@ -68,7 +68,23 @@ class Train(MakesFolder, Seeded):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainCodec(Train):
+class OnDemonstrations(Train):
+    """Training that can be held to a few episodes of each task."""
+
+    demonstrations: int | None = None
+    """Learn from the first so many successful episodes of each instruction, and from no others; from all by default."""
+
+    def clips(self) -> Clips:
+        """The episodes to learn from."""
+        from wow.train.store import open_clips
+
+        with Progress("decode", total=None) as progress:
+            done = partial(progress.stage, "episodes")
+            return open_clips(self.data, self.camera, done, self.demonstrations)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCodec(OnDemonstrations):
     """Train the codec: a picture to a latent and back, beside a clean picture of the same scene."""
 
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = CODEC_RECIPES
@@ -80,13 +96,13 @@ class TrainCodec(Train):
         from wow.train.distributed import in_turn
 
         with in_turn():
-            clips = _clips(self)
+            clips = self.clips()
         about = {"model": asdict(self.config.model), "size": int(clips.frames.shape[1])}
         return train_part(self, CodecObjective(self.config, clips), self.config.train, "codec", about)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnLatents(Train):
+class OnLatents(OnDemonstrations):
     """Training on the latents of a trained codec."""
 
     codec: Path
@@ -106,7 +122,7 @@ class OnLatents(Train):
             from wow.bench.lpips import load_lpips
 
             encoder = load_lpips()
-        clips = _clips(self)
+        clips = self.clips()
         codec = assembly.load_codec(as_checkpoint(self.codec)).to(device())
         with Progress("prepare", total=None) as progress:
             return prepare_world(
@@ -155,7 +171,7 @@ class TrainWorld(OnLatents):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainPolicy(Train):
+class TrainPolicy(OnDemonstrations):
     """Train the policy: from a picture and an instruction straight to the motion, by imitation."""
 
     start_from: StartFrom = ()
@@ -180,7 +196,7 @@ class TrainPolicy(Train):
         from wow.train.export import as_checkpoint
         from wow.train.policy import prepare_policy
 
-        clips = _clips(self)
+        clips = self.clips()
         with Progress("prepare", total=None) as progress:
             objective = prepare_policy(
                 self.config,
@@ -315,13 +331,6 @@ def named_recipe(arguments: Sequence[str]) -> str:
     return "mini"
 
 
-def _clips(command: Train) -> Clips:
-    from wow.train.store import open_clips
-
-    with Progress("decode", total=None) as progress:
-        return open_clips(command.data, command.camera, partial(progress.stage, "episodes"))
-
-
 def begin_with(network: nn.Module, model: str, *parts: str) -> None:
     """Gives a network what fits it of the first of these parts that another model has. Raises WowError without any."""
     from wow import assembly, weights
@@ -365,7 +374,7 @@ def train_part(
 def sources_of(command: Train) -> dict[str, Any]:
     """What a run was made from, as JSON values: recipe, data, and whatever else the command was given to learn from."""
     told: dict[str, Any] = {"recipe": command.recipe, "data": [str(folder) for folder in command.data]}
-    for name in ("imagined", "codec", "start_from", "camera"):
+    for name in ("imagined", "codec", "start_from", "camera", "demonstrations"):
         given = getattr(command, name, None)
         if given:
             told[name] = [str(one) for one in given] if isinstance(given, tuple) else str(given)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,51 @@ class Clips:
         return int(self.start[episode + 1] - self.start[episode])
 
 
-def open_clips(folders: Sequence[Path], camera: str | None = None, on_done: OnDone = lambda done, total: None) -> Clips:
-    """The episodes of one or more datasets of the same robot, camera and rate. Raises WowError where they differ."""
-    parts = [_open_one(folder, camera, on_done) for folder in folders]
+def open_clips(
+    folders: Sequence[Path],
+    camera: str | None = None,
+    on_done: OnDone = lambda done, total: None,
+    demonstrations: int | None = None,
+) -> Clips:
+    """The episodes of one or more datasets of the same robot, camera and rate; see `first_demonstrations`.
+
+    Raises WowError where they differ.
+    """
+    clips = _joined(folders, [_open_one(folder, camera, on_done) for folder in folders])
+    return clips if demonstrations is None else first_demonstrations(clips, demonstrations)
+
+
+def first_demonstrations(clips: Clips, count: int) -> Clips:
+    """The first `count` episodes of each instruction among those that do what it says, and no other episodes.
+
+    Raises WowError where that leaves none.
+    """
+    taken: Counter[str] = Counter()
+    chosen: list[int] = []
+    for episode in np.flatnonzero(clips.obeys):
+        instruction = clips.texts[episode][0]
+        if taken[instruction] < count:
+            taken[instruction] += 1
+            chosen.append(int(episode))
+    if not chosen:
+        raise WowError(
+            f"{count} demonstrations of each task leave no episode: ask for at least 1, of data with experts"
+        )
+    lengths = [clips.length(episode) for episode in chosen]
+    rows = np.concatenate([np.arange(clips.start[episode], clips.start[episode + 1]) for episode in chosen])
+    return replace(
+        clips,
+        frames=clips.frames[rows],
+        actions=clips.actions[rows],
+        start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        texts=tuple(clips.texts[episode] for episode in chosen),
+        obeys=clips.obeys[chosen],
+        identity=hashlib.sha256(f"{clips.identity} first {count}".encode()).hexdigest(),
+    )
+
+
+def _joined(folders: Sequence[Path], parts: Sequence[Clips]) -> Clips:
+    """Several datasets' episodes, one after the other."""
     if not parts:
         raise WowError("no data named: say --data DIR")
     first = parts[0]
