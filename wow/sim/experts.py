@@ -1,8 +1,9 @@
 """Who shows how a task is done: Meta-World's scripted experts, and our own where theirs wander.
 
 An imitator learns the mean of what it is shown. Meta-World's experts decide anew at every step what to do next; those
-for pulling handles, for the stick, the peg and some pucks go back and forth between two aims: the same height is passed
-several times, each time at another moment, and the mean of that does nothing. Ours remember what they have done.
+for pulling handles, for the stick, the peg, the lock and some pucks go back and forth between two aims: the same height
+is passed several times, each time at another moment, and the mean of that does nothing. Ours remember what they have
+done.
 """
 
 from __future__ import annotations
@@ -151,6 +152,24 @@ def peg_insert_side() -> Expert:
     return Staged(*_grasp((0.0, 0.0, 0.022), SHUT), line_up, push_in)
 
 
+def door_lock() -> Expert:
+    """Presses the lever down with closed fingers and stays there: Meta-World's expert goes back up at once."""
+    beside, lever = np.array([-0.05, -0.02, 0.0]), np.zeros(3)
+
+    def rise(seen: Array) -> Aim:
+        lever[:] = seen[4:7]
+        return lever + beside + np.array([0.0, -0.08, 0.14]), SHUT, bool(seen[2] > lever[2] + 0.08)
+
+    def above(seen: Array) -> Aim:
+        place = lever + beside + np.array([0.0, 0.0, 0.1])
+        return place, SHUT, bool(np.linalg.norm(seen[:2] - place[:2]) < CLOSE_BY)
+
+    def press(seen: Array) -> Aim:
+        return np.array([*(lever + beside)[:2], seen[2] - 0.04]), SHUT, False
+
+    return Staged(rise, above, press)
+
+
 def _grasp(grip: tuple[float, float, float], effort: float) -> tuple[Stage, Stage, Stage]:
     """Above the first object, down to where it is held (`grip` from its position [m]), and shut the fingers."""
     held = np.array(grip)
@@ -191,6 +210,7 @@ _OWN: dict[str, Callable[[], Expert]] = {
     "push-back": push_back,
     "pick-out-of-hole": pick_out_of_hole,
     "peg-insert-side": peg_insert_side,
+    "door-lock": door_lock,
 }
 
 
