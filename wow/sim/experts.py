@@ -170,8 +170,64 @@ def door_lock() -> Expert:
     return Staged(rise, above, press)
 
 
-def _grasp(grip: tuple[float, float, float], effort: float) -> tuple[Stage, Stage, Stage]:
-    """Above the first object, down to where it is held (`grip` from its position [m]), and shut the fingers."""
+def disassemble() -> Expert:
+    """Takes the ring by its handle and lifts it off the peg at full speed: it jams when it is lifted slowly."""
+    return Staged(
+        *_grasp((-0.02, 0.0, 0.03), 0.8, 0.02), lambda seen: (seen[:3] + np.array([0.0, 0.0, 0.1]), 0.8, False)
+    )
+
+
+def soccer() -> Expert:
+    """Takes the ball and carries it into the goal. Meta-World's expert nudges it, and it rolls away."""
+
+    def carry(seen: Array) -> Aim:
+        to_go = seen[36:39] - seen[4:7]
+        return seen[:3] + np.array([to_go[0], to_go[1] + 0.02, 0.0]), 0.9, False
+
+    return Staged(*_grasp((0.0, 0.0, 0.03), 0.9), carry)
+
+
+def basketball() -> Expert:
+    """Takes the ball, lifts it above the hoop, carries it over and lowers it."""
+    high = 0.32
+
+    def rise(seen: Array) -> Aim:
+        return np.array([seen[0], seen[1], high + 0.05]), SHUT, bool(seen[2] > high)
+
+    def over(seen: Array) -> Aim:
+        off = seen[36:38] - seen[4:6]
+        return np.array([*(seen[:2] + off), high + 0.02]), SHUT, bool(np.linalg.norm(off) < 0.03)
+
+    def lower(seen: Array) -> Aim:
+        return seen[:3] + np.array([*(seen[36:38] - seen[4:6]), -0.03]), SHUT, False
+
+    return Staged(*_grasp((0.0, 0.0, 0.02), SHUT, 0.02), rise, over, lower)
+
+
+def shelf_place() -> Expert:
+    """Takes the puck, lifts it in front of its shelf, brings it in and lowers it."""
+    above_it = 0.05
+
+    def rise(seen: Array) -> Aim:
+        beside = seen[0] + seen[36] - seen[4]
+        height = seen[38] + above_it
+        return np.array([beside, seen[1], height + 0.05]), SHUT, bool(seen[6] > height - 0.02)
+
+    def bring(seen: Array) -> Aim:
+        off = seen[36:39] - seen[4:7] + np.array([0.0, 0.01, above_it])
+        return seen[:3] + off, SHUT, bool(np.linalg.norm(seen[36:38] - seen[4:6]) < CLOSE_BY)
+
+    def lower(seen: Array) -> Aim:
+        return seen[:3] + np.array([0.0, 0.0, -0.03]), SHUT, False
+
+    return Staged(*_grasp((0.0, 0.0, 0.03), SHUT, 0.02), rise, bring, lower)
+
+
+def _grasp(grip: tuple[float, float, float], effort: float, near: float = 0.012) -> tuple[Stage, Stage, Stage]:
+    """Above the first object, down to where it is held (`grip` from its position [m]), and shut the fingers.
+
+    near: how far the hand may be from that height when it shuts them [m].
+    """
     held = np.array(grip)
 
     def above(seen: Array) -> Aim:
@@ -179,7 +235,7 @@ def _grasp(grip: tuple[float, float, float], effort: float) -> tuple[Stage, Stag
         return place, OPEN, bool(np.linalg.norm(seen[:2] - place[:2]) < 0.015)
 
     def around(seen: Array) -> Aim:
-        return seen[4:7] + held, OPEN, bool(abs(seen[2] - seen[6] - held[2]) < 0.012)
+        return seen[4:7] + held, OPEN, bool(abs(seen[2] - seen[6] - held[2]) < near)
 
     return above, around, _after(10, lambda seen: (seen[4:7] + held, effort, False))
 
@@ -211,6 +267,10 @@ _OWN: dict[str, Callable[[], Expert]] = {
     "pick-out-of-hole": pick_out_of_hole,
     "peg-insert-side": peg_insert_side,
     "door-lock": door_lock,
+    "disassemble": disassemble,
+    "soccer": soccer,
+    "basketball": basketball,
+    "shelf-place": shelf_place,
 }
 
 
