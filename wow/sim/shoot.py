@@ -108,11 +108,11 @@ def _look(scene: AlteredScene) -> _Instant:
 
 def _filmed(brief: Brief, scene: AlteredScene, options: RecordingOptions) -> Shot | str:
     """The film, or the reason why it is none."""
-    experts = {task: expert(task) for task in brief.tasks}
+    experts = [expert(task) for task in brief.tasks]  # one for each stage: they remember what they have done
     rows, raw, targets, stage = [_look(scene)], [], [scene.target], 0
     done: list[int] = []
     for step in range(LONGEST * len(brief.tasks)):
-        action = np.clip(np.asarray(experts[scene.stage_task].get_action(scene.state)), -1.0, 1.0)
+        action = np.clip(np.asarray(experts[scene.stage].get_action(scene.state)), -1.0, 1.0)
         raw.append(action)
         succeeds = scene.advance(action)["success"]
         if scene.stage > stage or (succeeds and len(done) < len(brief.tasks)):
