@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wow.models.codec import Codec
 from wow.train.codec import to_tensor, to_uint8
-from wow.train.precision import half_where_fast, has_fast_half
+from wow.train.precision import half_where_fast
 from wow.types import Float32, UInt8, WowError
 
 
@@ -70,9 +70,9 @@ def draw_tint(count: int, disturbance: Disturbance, random: np.random.Generator)
 
 def tinted(frames: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
     """uint8 [b t h w 3] as pictures [b t 3 h w] in [-1, 1], colours multiplied and moved."""
-    half = has_fast_half(frames.device)
+    kind = frames.device.type
     # Pictures of eight bits need no more than half precision, and this is a good part of a step's memory traffic.
-    pictures = frames.to(torch.bfloat16 if half else torch.float32)
+    pictures = frames.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32)
     shape = (len(frames), 1, 1, 1, 3)
     factor, shift = (x.to(pictures.dtype).view(shape) for x in (gain / 127.5, offset - gain))
     return rearrange(torch.addcmul(shift, pictures, factor).clamp_(-1.0, 1.0), "b t h w c -> b t c h w")

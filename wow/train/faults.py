@@ -20,7 +20,6 @@ from wow.models.fit import fit_frames
 from wow.models.judge import as_pictures
 from wow.train.disturb import Disturbance, draw_tint, tinted
 from wow.train.loop import TrainConfig, fresh
-from wow.train.precision import half_where_fast
 from wow.train.store import Clips, open_clips
 from wow.types import UInt8, WowError
 
@@ -133,8 +132,7 @@ class FaultObjective:
 
     def loss(self, network: nn.Module, batch: FaultBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         frames = tinted(batch.frames, batch.gain, batch.offset)
-        with half_where_fast(batch.frames.device):
-            seen: Seen = network(frames)
+        seen: Seen = network(frames)
         whole = _error(seen.faults, batch.faults)
         each = _error(seen.fault_frames, batch.fault_frames)
         cells = _error(seen.fault_cells, batch.fault_frames[..., None, None] * batch.altered[:, :, None])

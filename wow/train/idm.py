@@ -22,7 +22,6 @@ from wow.train.disturb import disturb, draw_tint, paint_again, tinted
 from wow.train.idm_data import Source, card_of, check_same, moves_of, scale_of_truths, truth_of
 from wow.train.idm_run import IdmRun, IdmWindow, Loss, draw_window, layout_of
 from wow.train.loop import fresh
-from wow.train.precision import half_where_fast
 from wow.types import UInt8, WowError
 
 
@@ -95,8 +94,7 @@ class IdmObjective:
     def loss(self, network: nn.Module, batch: IdmBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         run, device = self.run, batch.frames.device
         pictures = tinted(batch.frames, batch.gain, batch.offset)
-        with half_where_fast(device):
-            said: Prediction = network(pictures, batch.flow, batch.seconds, batch.is_paced, None, _labelled(batch))
+        said: Prediction = network(pictures, batch.flow, batch.seconds, batch.is_paced, None, _labelled(batch))
         action, place = (
             expected_error(value, scale, truth, torch.tensor(spread, device=device), run.evenness, run.loss)
             for value, scale, truth, spread in (

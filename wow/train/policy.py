@@ -23,7 +23,6 @@ from wow.train.disturb import Disturbance, draw_tint, tinted
 from wow.train.instructed import Instructed
 from wow.train.latents import OnDone, encode_texts
 from wow.train.loop import TrainConfig, fresh
-from wow.train.precision import half_where_fast
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
 
@@ -98,8 +97,7 @@ class PolicyObjective:
     def loss(self, network: nn.Module, batch: PolicyBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         pictures = tinted(batch.pictures[:, None], batch.gain, batch.offset)[:, 0]
         truth = batch.conditions.motion
-        with half_where_fast(truth.device):
-            motion = network(pictures, batch.conditions).float()
+        motion = network(pictures, batch.conditions).float()
         loss = functional.smooth_l1_loss(motion, truth, beta=EDGE)
         return loss, {"motion_error": (motion - truth).detach().square().mean()}
 
