@@ -176,3 +176,21 @@ def test_randomness_differs_between_steps_and_processes_and_not_between_runs() -
 def test_impossible_settings_are_refused(field: str) -> None:
     with pytest.raises(WowError):
         TrainConfig(**{field: 0})
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_step_is_in_half_precision_exactly_where_that_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    monkeypatch.setattr("wow.train.precision.has_fast_half", lambda device: fast)
+    seen: set[torch.dtype] = set()
+
+    class Watched(Parabola):
+        def loss(self, network: nn.Module, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+            seen.add(network(batch).dtype)
+            return super().loss(network, batch)
+
+    learner = Watched()
+    train(learner, config(2), tmp_path, ALONE)
+    assert seen == {torch.bfloat16 if fast else torch.float32}
+    assert {weight.dtype for weight in learner.network.parameters()} == {torch.float32}
