@@ -99,6 +99,17 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return functional.layer_norm(x, x.shape[-1:]) * (1.0 + scale) + shift
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention [b h n d]. Trained on a CPU from plain products: torch's fused way back takes
+    three times as long there, and clips are short enough for their weights to be kept."""
+    if query.is_cuda or not query.requires_grad:
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    score = query @ key.mT * query.shape[-1] ** -0.5
+    if mask is not None:
+        score = score.masked_fill(~mask, -math.inf)
+    return score.softmax(dim=-1) @ value
+
+
 class Attention(nn.Module):
     """Multi-head attention with normalised queries and keys; over `context` where one is given, else over itself."""
 
@@ -117,7 +128,7 @@ class Attention(nn.Module):
         key, value = rearrange(self.key_value(source), "b n (k h d) -> k b h n d", k=2, h=self.num_heads)
         query = functional.rms_norm(query, query.shape[-1:]) * self.query_scale
         key = functional.rms_norm(key, key.shape[-1:]) * self.key_scale
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        attended = attend(query, key, value, mask)
         mixed: Tensor = self.out(rearrange(attended, "b h n d -> b n (h d)"))
         return mixed
 
@@ -139,10 +150,17 @@ class Block(nn.Module):
         nn.init.constant_(self.table.data[5], 0.2)
         nn.init.zeros_(self.cross_attention.out.weight)
 
-    def forward(self, x: Tensor, modulation: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
-        shift, scale, gate, shift_ff, scale_ff, gate_ff = (modulation + self.table).unbind(dim=-2)
-        x = x + gate * self.attention(modulate(x, shift, scale))
-        x = x + self.cross_attention(self.cross_norm(x), text, text_mask)
+    def forward(
+        self,
+        x: Float[Tensor, "b g n d"],
+        modulation: Float[Tensor, "b g six d"],
+        text: Float[Tensor, "b l d"],
+        text_mask: Bool[Tensor, "b one one l"],
+    ) -> Float[Tensor, "b g n d"]:
+        """Every group of tokens has its modulation; all tokens attend to all."""
+        shift, scale, gate, shift_ff, scale_ff, gate_ff = (modulation + self.table)[:, :, None].unbind(dim=-2)
+        x = x + gate * self.attention(modulate(x, shift, scale).flatten(1, 2)).reshape(x.shape)
+        x = x + self.cross_attention(self.cross_norm(x).flatten(1, 2), text, text_mask).reshape(x.shape)
         x = x + gate_ff * self.feed_forward(modulate(x, shift_ff, scale_ff))
         return x
 
@@ -261,9 +279,8 @@ class DiT(nn.Module):
         planes = None if draft is None else draft.planes
         if planes is not None:
             tokens = tokens + self.embed_draft(self._cut(torch.cat([planes[:, :1], planes], dim=1)))
-        tokens = self._think(rearrange(tokens, "b g n d -> b (g n) d"), state, self.config.tokens_per_group, conditions)
-        spread = state.repeat_interleave(self.config.tokens_per_group, dim=1)
-        features = self._untokens(self.head(self._modulated(tokens, spread)), noisy.shape[1])
+        tokens = self._modulated(self._think(tokens, state, conditions), state)
+        features = self._untokens(self.head(rearrange(tokens, "b g n d -> b (g n) d")), noisy.shape[1])
         place = place_code(functional.pad(conditions.motion, (0, 0, 1, 0))) * _known(conditions)
         frame_state = state.repeat_interleave(2, dim=1)[:, 1:] + self.motion_frame(place)
         clean: Tensor = noisy[:, :1] + self.painter(features, noisy, frame_state, planes)
@@ -282,21 +299,20 @@ class DiT(nn.Module):
         group = torch.cat(
             [torch.arange(seen).repeat_interleave(self.config.tokens_per_group), torch.arange(1, 1 + steps // 2)]
         )
-        tokens = self._think(tokens, state[:, group.to(context.device)], 1, conditions)[:, -(steps // 2) :]
-        answer: Tensor = self.motion_head(self._modulated(tokens, state[:, 1:]))
+        tokens = self._think(tokens[:, :, None], state[:, group.to(context.device)], conditions)[:, -(steps // 2) :]
+        answer: Tensor = self.motion_head(self._modulated(tokens, state[:, 1:])[:, :, 0])
         return rearrange(answer, "b g (two a) -> b (g two) a", two=2)
 
-    def _think(self, tokens: Tensor, state: Tensor, repeats: int, conditions: Conditions) -> Tensor:
-        """The blocks. Each state [b n/repeats d] modulates `repeats` tokens [b n d]."""
+    def _think(self, tokens: Tensor, state: Tensor, conditions: Conditions) -> Tensor:
+        """The blocks. Each state [b g d] modulates its group of tokens [b g n d]."""
         text, text_mask = self._read(conditions)
         modulation = rearrange(self.modulation(functional.silu(state)), "b g (k d) -> b g k d", k=6)
-        modulation = modulation.repeat_interleave(repeats, dim=1)
         for block in self.blocks:
             tokens = block(tokens, modulation, text, text_mask)
         return tokens
 
     def _modulated(self, tokens: Tensor, state: Tensor) -> Tensor:
-        shift, scale = self.head_modulation(functional.silu(state)).chunk(2, dim=-1)
+        shift, scale = self.head_modulation(functional.silu(state))[:, :, None].chunk(2, dim=-1)
         return modulate(tokens, shift, scale)
 
     def _motion_code(self, conditions: Conditions) -> Tensor:

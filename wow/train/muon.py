@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024), torch's own, but with all matrices of a shape made orthogonal at once.
 
 torch's computes one matrix after the other, in bfloat16. A processor that cannot multiply bfloat16 then spends twice
-as long on the optimiser as on the network; here it is float32 on a CPU, and a batch per shape everywhere.
+as long on the optimiser as on the network; here it is float32 where that is faster, and a batch per shape everywhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from wow.train.precision import has_fast_half
 
 
 class Muon(torch.optim.Muon):
@@ -54,7 +56,7 @@ def orthogonal(matrices: Tensor, coefficients: tuple[float, float, float], steps
     first, second, third = coefficients
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x.to(torch.bfloat16 if x.is_cuda else torch.float32)
+    x = x.to(torch.bfloat16 if has_fast_half(x.device) else torch.float32)
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(eps)
     for _ in range(steps):
         gram = x @ x.mT

@@ -70,7 +70,7 @@ class ObservedDiT(nn.Module):
             clean = self.dit(noisy, time, conditions, draft)
         finally:
             hook.remove()
-        return clean, self.relation_head(seen[0])
+        return clean, self.relation_head(seen[0].flatten(1, 2))
 
     def matrices(self) -> list[Tensor]:
         """Those of the transformer."""
