@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from wow.models.dit import Conditions, DiT, DiTConfig
+from wow.models.dit import Conditions, DiT, DiTConfig, attend
 
 CONFIG = DiTConfig(
     latent_channels=4, grid=4, num_frames=9, width=32, depth=2, num_heads=2, head_width=16, head_blocks=1, text_width=16
@@ -126,3 +126,13 @@ def test_shorter_clips_are_accepted(dit: DiT) -> None:
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="odd"):
         DiTConfig(num_frames=16)
+
+
+def test_attention_that_learns_is_the_attention_that_is_used() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 7, 8, generator=generator) for _ in range(3))
+    mask = (torch.rand(2, 1, 1, 7, generator=generator) < 0.7) | (torch.arange(7) == 0)
+    for given in (None, mask):
+        used = attend(query, key, value, given)
+        learning = attend(query.clone().requires_grad_(), key, value, given)
+        assert torch.allclose(used, learning, atol=1e-6)

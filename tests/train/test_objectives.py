@@ -33,7 +33,7 @@ from wow.train.recipes import (
     find_recipe,
 )
 from wow.train.relations import ObservedDiT, clip_features, relation_loss
-from wow.train.store import Clips
+from wow.train.store import Clips, first_demonstrations
 from wow.train.world import WorldNetwork, WorldRun, prepare_world
 from wow.types import Dimension, Embodiment, UInt8, WowError
 from wow.weights import read_manifest, shipped
@@ -117,7 +117,29 @@ def test_latents_are_the_codecs_and_come_from_the_cache_the_second_time(codec: C
     assert np.allclose(first[7:8], expected.numpy(), atol=2e-3)
     reports.clear()
     assert np.array_equal(first, encode_frames(codec, CLIPS, tmp_path, lambda done, total: reports.append(done)))
-    assert not reports
+    fewer = first_demonstrations(CLIPS, 1)
+    assert len(encode_frames(codec, fewer, tmp_path, lambda done, total: reports.append(done))) == len(fewer.frames)
+    assert not reports, "no episode is encoded twice"
+
+
+def test_latents_stay_when_their_making_is_interrupted(
+    codec: Codec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wow.train.latents.PORTION", 1)
+    totals: list[int] = []
+
+    def impatient(done: int, total: int) -> None:
+        if len(totals) == 2:
+            raise KeyboardInterrupt
+        totals.append(total)
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_frames(codec, CLIPS, tmp_path, impatient)
+    left: list[int] = []
+    again = encode_frames(codec, CLIPS, tmp_path, lambda done, total: left.append(total))
+    kept = CLIPS.start[2]
+    assert left[0] == totals[0] - kept
+    assert np.array_equal(again, encode_frames(codec, CLIPS, tmp_path / "at once", lambda done, total: None))
 
 
 def test_the_text_table_gives_back_what_the_encoder_says(tmp_path: Path) -> None:

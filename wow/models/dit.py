@@ -107,7 +107,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     score = query @ key.mT * query.shape[-1] ** -0.5
     if mask is not None:
         score = score.masked_fill(~mask, -math.inf)
-    return score.softmax(dim=-1) @ value
+    attended: Tensor = score.softmax(dim=-1) @ value
+    return attended
 
 
 class Attention(nn.Module):

@@ -119,9 +119,7 @@ def open_sources(
             folder, view, imagined=folder in imagined, on_done=lambda done, total: on_done("episodes", done, total)
         )
         if codec is not None and not source.imagined:
-            # Latents are told apart by codec and episodes; those of other cameras need a place of their own.
-            is_first = view in (None, source.clips.embodiment.cameras[0].name)
-            cache = folder / ".cache" / ("" if is_first else f"latents-{view}")
+            cache = folder / ".cache"
             latents = encode_frames(codec, source.clips, cache, lambda done, total: on_done("latents", done, total))
             source = replace(source, latents=latents)
         sources.append(source)

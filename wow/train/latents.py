@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +19,12 @@ from wow.models.codec import Codec
 from wow.models.text import TextConditioner
 from wow.train.codec import to_tensor
 from wow.train.store import Clips
+from wow.types import UInt8
 
 OnDone = Callable[[int, int], None]
 BATCH = 64
+PORTION = 4096
+"""Frames whose latents are kept in one file."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +61,62 @@ def codec_hash(codec: Codec) -> str:
 
 @torch.no_grad()
 def encode_frames(codec: Codec, clips: Clips, cache: Path, on_done: OnDone) -> NDArray[np.float16]:
-    """The latent of every frame, float16 [N, c, h, w]; from `cache` when this codec has seen these frames before."""
-    which = hashlib.sha256(clips.identity.encode() + clips.start.tobytes()).hexdigest()[:16]
-    stamp = f"{codec_hash(codec)[:16]}-{len(clips.frames)}-{which}"
-    path = cache / f"latents-{stamp}.npy"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        device = next(codec.parameters()).device
-        part = path.with_suffix(".part.npy")
-        total = len(clips.frames)
-        height, width = (side // 16 for side in clips.frames.shape[1:3])
-        out = np.lib.format.open_memmap(
-            part, mode="w+", dtype=np.float16, shape=(total, codec.config.latent_channels, height, width)
-        )
-        for row in range(0, total, BATCH):
-            pictures = to_tensor(clips.frames[row : row + BATCH]).to(device)
-            out[row : row + BATCH] = codec.encode(pictures).half().cpu().numpy()
-            on_done(min(row + BATCH, total), total)
-        out.flush()
-        shutil.move(part, path)
-    latents: NDArray[np.float16] = np.load(path)
-    return latents
+    """The latent of every frame, float16 [N, c, h, w].
+
+    An episode is encoded once: `cache` knows it by its pixels, whatever dataset, camera or selection it comes with. The
+    latents that were made stay when this is interrupted.
+    """
+    kept = cache / f"latents-{codec_hash(codec)[:16]}"
+    parts = [clips.frames[first:end] for first, end in zip(clips.start, clips.start[1:], strict=False)]
+    names = [hashlib.sha256(np.ascontiguousarray(part).data).hexdigest()[:32] for part in parts]
+    known = _read_latents(kept)
+    missing = {name: part for name, part in zip(names, parts, strict=True) if name not in known}
+    total, done = sum(map(len, missing.values())), 0
+    for some in _portions(missing):
+        frames = np.concatenate([missing[name] for name in some])
+        encoded = []
+        for row in range(0, len(frames), BATCH):
+            pictures = to_tensor(frames[row : row + BATCH]).to(next(codec.parameters()).device)
+            encoded.append(codec.encode(pictures).half().cpu().numpy())
+            done += len(pictures)
+            on_done(done, total)
+        known |= _write_latents(kept, some, [len(missing[name]) for name in some], np.concatenate(encoded))
+    return np.concatenate([known[name] for name in names])
+
+
+def _portions(episodes: Mapping[str, UInt8]) -> Iterator[list[str]]:
+    """Names of episodes that have about `PORTION` frames together."""
+    some: list[str] = []
+    for name in episodes:
+        some.append(name)
+        if sum(len(episodes[one]) for one in some) >= PORTION:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _read_latents(kept: Path) -> dict[str, NDArray[np.float16]]:
+    """The latents of all episodes in a folder, by name."""
+    known: dict[str, NDArray[np.float16]] = {}
+    for path in sorted(kept.glob("*.npy")):
+        names, lengths = zip(*json.loads(path.with_suffix(".json").read_text()), strict=True)
+        known |= zip(names, np.split(np.load(path, mmap_mode="r"), np.cumsum(lengths)[:-1]), strict=True)
+    return known
+
+
+def _write_latents(
+    kept: Path, names: Sequence[str], lengths: Sequence[int], latents: NDArray[np.float16]
+) -> dict[str, NDArray[np.float16]]:
+    """Keeps the latents of some episodes, one after the other in one file, and gives them back by name."""
+    kept.mkdir(parents=True, exist_ok=True)
+    path = kept / f"{hashlib.sha256(' '.join(names).encode()).hexdigest()[:32]}.npy"
+    path.with_suffix(".json").write_text(json.dumps([*zip(names, lengths, strict=True)]))
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.save(file, latents)
+    part.replace(path)
+    return dict(zip(names, np.split(latents, np.cumsum(lengths)[:-1]), strict=True))
 
 
 def encode_texts(conditioner: TextConditioner, texts: Sequence[str], cache: Path, on_done: OnDone) -> TextTable:
