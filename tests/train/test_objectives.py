@@ -33,6 +33,7 @@ from wow.train.recipes import (
     find_recipe,
 )
 from wow.train.relations import ObservedDiT, clip_features, relation_loss
+from wow.train.rows import Rows
 from wow.train.store import Clips, first_demonstrations
 from wow.train.world import WorldNetwork, WorldRun, prepare_world
 from wow.types import Dimension, Embodiment, UInt8, WowError
@@ -52,7 +53,7 @@ def make_clips(lengths: tuple[int, ...] = (6, 20, 33), size: int = 32) -> Clips:
     texts = tuple((f"do thing {i}", f"a dense caption of thing {i} " + "word " * 20) for i in range(len(lengths)))
     actions = np.random.default_rng(0).normal(size=(total, 7)).astype(np.float32) * 0.01
     obeys = np.array([i % 2 == 0 for i in range(len(lengths))])
-    return Clips(frames, actions, start, texts, obeys, 20.0, CARD)
+    return Clips(Rows([frames]), actions, start, texts, obeys, 20.0, CARD)
 
 
 CLIPS = make_clips()

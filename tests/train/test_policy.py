@@ -18,6 +18,7 @@ from wow.models.policy import Policy, PolicyConfig, spatial_softmax
 from wow.train.checkpoint import load_average
 from wow.train.policy import PolicyObjective, PolicyRun, moved, prepare_policy
 from wow.train.recipes import POLICY_RECIPES
+from wow.train.rows import Rows
 from wow.train.store import Clips
 from wow.types import Dimension, Embodiment, WowError
 
@@ -40,7 +41,7 @@ def reaching(count: int, size: int = 32) -> Clips:
         actions[rows, :2] = (wanted / size - 0.5) / STEPS
         texts.append((f"go to the {'red' if episode % 2 else 'green'} square",))
     start = np.arange(count + 1) * (STEPS + 1)
-    return Clips(frames, actions, start, tuple(texts), np.ones(count, bool), 20.0, CARD)
+    return Clips(Rows([frames]), actions, start, tuple(texts), np.ones(count, bool), 20.0, CARD)
 
 
 def objective_of(run: PolicyRun, clips: Clips, cache: Path) -> PolicyObjective:

@@ -25,6 +25,7 @@ from wow.models.codec import Codec
 from wow.models.fit import fit_frames
 from wow.models.idm import PATCH, PLACES, Scale
 from wow.train.latents import encode_frames
+from wow.train.rows import Rows
 from wow.train.store import Clips, open_clips
 from wow.types import Embodiment, Float32, UInt8, WowError
 
@@ -50,7 +51,7 @@ class Source:
     clips: Clips
     places: Float32
     robot: UInt8 | None = None
-    latents: NDArray[np.float16] | None = None
+    latents: Rows | None = None
     imagined: bool = False
 
     def show(self, rows: NDArray[np.int64], size: int) -> UInt8:

@@ -18,8 +18,8 @@ from torch import Tensor
 from wow.models.codec import Codec
 from wow.models.text import TextConditioner
 from wow.train.codec import to_tensor
+from wow.train.rows import Rows
 from wow.train.store import Clips
-from wow.types import UInt8
 
 OnDone = Callable[[int, int], None]
 BATCH = 64
@@ -60,63 +60,67 @@ def codec_hash(codec: Codec) -> str:
 
 
 @torch.no_grad()
-def encode_frames(codec: Codec, clips: Clips, cache: Path, on_done: OnDone) -> NDArray[np.float16]:
-    """The latent of every frame, float16 [N, c, h, w].
+def encode_frames(codec: Codec, clips: Clips, cache: Path, on_done: OnDone) -> Rows:
+    """The latent of every frame, float16 [N, c, h, w], read from disk where it is asked for.
 
     An episode is encoded once: `cache` knows it by its pixels, whatever dataset, camera or selection it comes with. The
     latents that were made stay when this is interrupted.
     """
     kept = cache / f"latents-{codec_hash(codec)[:16]}"
-    parts = [clips.frames[first:end] for first, end in zip(clips.start, clips.start[1:], strict=False)]
-    names = [hashlib.sha256(np.ascontiguousarray(part).data).hexdigest()[:32] for part in parts]
-    known = _read_latents(kept)
-    missing = {name: part for name, part in zip(names, parts, strict=True) if name not in known}
-    total, done = sum(map(len, missing.values())), 0
+    episodes = [slice(first, end) for first, end in zip(clips.start, clips.start[1:], strict=False)]
+    names = [hashlib.sha256(clips.frames[rows].data).hexdigest()[:32] for rows in episodes]
+    _, known = _read_latents(kept)
+    missing = {name: rows for name, rows in zip(names, episodes, strict=True) if name not in known}
+    total, done = sum(rows.stop - rows.start for rows in missing.values()), 0
     for some in _portions(missing):
-        frames = np.concatenate([missing[name] for name in some])
+        frames = np.concatenate([clips.frames[missing[name]] for name in some])
         encoded = []
         for row in range(0, len(frames), BATCH):
             pictures = to_tensor(frames[row : row + BATCH]).to(next(codec.parameters()).device)
             encoded.append(codec.encode(pictures).half().cpu().numpy())
             done += len(pictures)
-            on_done(done, total)
-        known |= _write_latents(kept, some, [len(missing[name]) for name in some], np.concatenate(encoded))
-    return np.concatenate([known[name] for name in names])
+            on_done(int(done), int(total))
+        lengths = {name: int(missing[name].stop - missing[name].start) for name in some}
+        _write_latents(kept, lengths, np.concatenate(encoded))
+    parts, known = _read_latents(kept)
+    places = [known[name] + np.arange(rows.stop - rows.start) for name, rows in zip(names, episodes, strict=True)]
+    return Rows(parts, np.concatenate(places))
 
 
-def _portions(episodes: Mapping[str, UInt8]) -> Iterator[list[str]]:
+def _portions(episodes: Mapping[str, slice]) -> Iterator[list[str]]:
     """Names of episodes that have about `PORTION` frames together."""
-    some: list[str] = []
-    for name in episodes:
+    some, frames = [], 0
+    for name, rows in episodes.items():
         some.append(name)
-        if sum(len(episodes[one]) for one in some) >= PORTION:
+        frames += rows.stop - rows.start
+        if frames >= PORTION:
             yield some
-            some = []
+            some, frames = [], 0
     if some:
         yield some
 
 
-def _read_latents(kept: Path) -> dict[str, NDArray[np.float16]]:
-    """The latents of all episodes in a folder, by name."""
-    known: dict[str, NDArray[np.float16]] = {}
+def _read_latents(kept: Path) -> tuple[list[NDArray[np.float16]], dict[str, int]]:
+    """The files of a folder, mapped, and for each episode the row at which it begins in all of them together."""
+    parts: list[NDArray[np.float16]] = []
+    begin, row = {}, 0
     for path in sorted(kept.glob("*.npy")):
-        names, lengths = zip(*json.loads(path.with_suffix(".json").read_text()), strict=True)
-        known |= zip(names, np.split(np.load(path, mmap_mode="r"), np.cumsum(lengths)[:-1]), strict=True)
-    return known
+        parts.append(np.load(path, mmap_mode="r"))
+        for name, length in json.loads(path.with_suffix(".json").read_text()).items():
+            begin[name] = row
+            row += length
+    return parts, begin
 
 
-def _write_latents(
-    kept: Path, names: Sequence[str], lengths: Sequence[int], latents: NDArray[np.float16]
-) -> dict[str, NDArray[np.float16]]:
-    """Keeps the latents of some episodes, one after the other in one file, and gives them back by name."""
+def _write_latents(kept: Path, lengths: Mapping[str, int], latents: NDArray[np.float16]) -> None:
+    """Keeps the latents of some episodes, one after the other in one file."""
     kept.mkdir(parents=True, exist_ok=True)
-    path = kept / f"{hashlib.sha256(' '.join(names).encode()).hexdigest()[:32]}.npy"
-    path.with_suffix(".json").write_text(json.dumps([*zip(names, lengths, strict=True)]))
+    path = kept / f"{hashlib.sha256(' '.join(lengths).encode()).hexdigest()[:32]}.npy"
+    path.with_suffix(".json").write_text(json.dumps(dict(lengths)))
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.save(file, latents)
     part.replace(path)
-    return dict(zip(names, np.split(latents, np.cumsum(lengths)[:-1]), strict=True))
 
 
 def encode_texts(conditioner: TextConditioner, texts: Sequence[str], cache: Path, on_done: OnDone) -> TextTable:

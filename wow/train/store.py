@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from wow.data import Dataset, open_dataset
 from wow.data.identity import dataset_identity
-from wow.types import Embodiment, UInt8, WowError
+from wow.train.rows import Rows
+from wow.types import Embodiment, WowError
 
 OnDone = Callable[[int, int], None]
 
@@ -32,13 +33,13 @@ FOLLOWS_TEXT = ("expert", "human", "unknown")
 class Clips:
     """Episodes laid end to end: rows `start[i]` to `start[i + 1]` of `frames` and `actions` are episode i's.
 
-    frames: uint8 [N, H, W, 3], mapped from disk. actions: float32 [N, A]. texts: for each episode, all it may be
-    called; the first is the short instruction. obeys: whether the episode does what its text says. fps: frames per s.
-    identity: tells these episodes from others, also from others of equal lengths; what is computed from them and kept
-    is kept under it.
+    frames: uint8 [N, H, W, 3], read from disk where they are asked for. actions: float32 [N, A]. texts: for each
+    episode, all it may be called; the first is the short instruction. obeys: whether the episode does what its text
+    says. fps: frames per s. identity: tells these episodes from others, also from others of equal lengths; what is
+    computed from them and kept is kept under it.
     """
 
-    frames: UInt8
+    frames: Rows
     actions: NDArray[np.float32]
     start: NDArray[np.int64]
     texts: tuple[tuple[str, ...], ...]
@@ -89,7 +90,7 @@ def first_demonstrations(clips: Clips, count: int) -> Clips:
     rows = np.concatenate([np.arange(clips.start[episode], clips.start[episode + 1]) for episode in chosen])
     return replace(
         clips,
-        frames=clips.frames[rows],
+        frames=clips.frames.select(rows),
         actions=clips.actions[rows],
         start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         texts=tuple(clips.texts[episode] for episode in chosen),
@@ -118,7 +119,7 @@ def _joined(folders: Sequence[Path], parts: Sequence[Clips]) -> Clips:
         return first
     lengths = np.concatenate([np.diff(part.start) for part in parts])
     return Clips(
-        frames=np.concatenate([part.frames for part in parts]),
+        frames=Rows([part.frames for part in parts]),
         actions=np.concatenate([part.actions for part in parts]),
         start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         texts=tuple(text for part in parts for text in part.texts),
@@ -141,7 +142,7 @@ def _open_one(folder: Path, camera: str | None, on_done: OnDone) -> Clips:
         _decode(dataset, view, cache, stamp, on_done)
     lengths = [record.length for record in dataset.records]
     return Clips(
-        frames=np.load(cache / "frames.npy", mmap_mode="r"),
+        frames=Rows([np.load(cache / "frames.npy", mmap_mode="r")]),
         actions=np.load(cache / "actions.npy"),
         start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         texts=tuple(tuple(dict.fromkeys((record.task, *record.captions))) for record in dataset.records),

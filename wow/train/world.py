@@ -24,6 +24,7 @@ from wow.train.instructed import Instructed
 from wow.train.latents import encode_frames, encode_texts
 from wow.train.loop import TrainConfig, fresh
 from wow.train.relations import FrameEncoder, ObservedDiT, clip_features, encode_teacher, relation_loss
+from wow.train.rows import Rows
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
 
@@ -186,7 +187,7 @@ class WorldObjective:
         self,
         run: WorldRun,
         clips: Clips,
-        latents: NDArray[np.float16],
+        latents: Rows,
         told: Instructed,
         codec: Codec,
         teacher: NDArray[np.float16] | None = None,
