@@ -148,17 +148,27 @@ def _replay_table(records: Sequence[InverseRecord]) -> Table:
     return Table(
         name="inverse_replayed",
         title="Actions read from video, executed in the scene of the video",
-        columns=(REPLAYED, *dict.fromkeys(record.task for record in records)),
+        columns=(REPLAYED, *sorted({_part(record) for record in records}, key=_place)),
         rows=tuple(rows),
         notes=("Episodes whose expert succeeds; their actions executed open loop at the pace of the recording.",),
     )
 
 
 def _replay_cells(records: Sequence[InverseRecord]) -> dict[str, Estimate | str]:
-    by_task = {REPLAYED: list(records), **grouped(records, lambda record: record.task)}
+    parts = {REPLAYED: list(records), **grouped(records, _part)}
     return {
-        column: share(sum(bool(record.replayed) for record in found), len(found)) for column, found in by_task.items()
+        column: share(sum(bool(record.replayed) for record in found), len(found)) for column, found in parts.items()
     }
+
+
+def _part(record: InverseRecord) -> str:
+    """How difficult its task is, or the task where nobody knows."""
+    return record.difficulty or record.task
+
+
+def _place(part: str) -> tuple[int, str]:
+    """Easy before medium before hard, then tasks by name."""
+    return ([*BIN_COLOURS].index(part) if part in BIN_COLOURS else len(BIN_COLOURS)), part
 
 
 def _bin_table(kind: str, records: Sequence[InverseRecord]) -> Table:

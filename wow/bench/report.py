@@ -49,8 +49,8 @@ def markdown(table: Table) -> str:
     columns = ["", *table.columns, "n"]
     rows = [columns]
     for row in table.rows:
-        estimates = [cell for cell in row.cells.values() if isinstance(cell, Estimate)]
-        counts = sorted({estimate.n for estimate in estimates})
+        known = (row.cells.get(column) for column in table.columns)
+        counts = dict.fromkeys(cell.n for cell in known if isinstance(cell, Estimate))
         cells = [_shown(row.cells[column], column) if column in row.cells else "" for column in table.columns]
         rows.append([row.label, *cells, ", ".join(map(str, counts))])
     return "\n".join([f"## {table.title}", "", grid(rows), *(f"\n{note}" for note in table.notes)])
