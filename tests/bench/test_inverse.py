@@ -230,3 +230,5 @@ def test_what_is_read_is_executed_at_the_pace_of_the_recording_and_counted() -> 
         "blind, left": 0.0,
     }
     assert shares["recorded actions"].n == 1 and table.columns[1:] == ("do it",)  # type: ignore[union-attr]
+    graded = inverse_tables([replace(record, difficulty="hard") for record in records])[-1]
+    assert graded.columns[1:] == ("hard",), "fifty tasks side by side nobody reads: their bins stand there"
