@@ -223,6 +223,23 @@ def shelf_place() -> Expert:
     return Staged(*_grasp((0.0, 0.0, 0.03), SHUT, 0.02), rise, bring, lower)
 
 
+def pick_place_wall() -> Expert:
+    """Takes the puck, lifts it above the wall, carries it over and sets it down."""
+    high = 0.25
+
+    def rise(seen: Array) -> Aim:
+        return np.array([seen[0], seen[1], high + 0.05]), SHUT, bool(seen[2] > high)
+
+    def over(seen: Array) -> Aim:
+        off = seen[36:38] - seen[4:6]
+        return np.array([*(seen[:2] + off), high]), SHUT, bool(np.linalg.norm(off) < 0.03)
+
+    def lower(seen: Array) -> Aim:
+        return seen[:3] + seen[36:39] - seen[4:7], SHUT, False
+
+    return Staged(*_grasp((0.0, -0.006, 0.02), SHUT, 0.02), rise, over, lower)
+
+
 def _grasp(grip: tuple[float, float, float], effort: float, near: float = 0.012) -> tuple[Stage, Stage, Stage]:
     """Above the first object, down to where it is held (`grip` from its position [m]), and shut the fingers.
 
@@ -271,6 +288,7 @@ _OWN: dict[str, Callable[[], Expert]] = {
     "soccer": soccer,
     "basketball": basketball,
     "shelf-place": shelf_place,
+    "pick-place-wall": pick_place_wall,
 }
 
 
