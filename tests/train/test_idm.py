@@ -21,7 +21,7 @@ from wow.models.idm import InverseDynamicsModel
 from wow.train.calibrate import calibrate
 from wow.train.checkpoint import start_from
 from wow.train.disturb import Disturbance, disturb, paint_again
-from wow.train.idm import IdmObjective, expected_error, prepare_idm
+from wow.train.idm import Beginning, IdmObjective, expected_error, prepare_idm
 from wow.train.idm_data import Source, check_same, moves_of, open_source, truth_of
 from wow.train.idm_run import IdmRun, draw_window, layout_of
 from wow.train.latents import encode_frames
@@ -266,6 +266,20 @@ def test_weights_may_be_mixed_with_those_they_began_from(
 def test_weights_of_another_model_are_no_start(objective: IdmObjective) -> None:
     with pytest.raises(WowError, match="none of the weights"):
         start_from(objective.network, {"somewhere.else": torch.zeros(3)})
+
+
+def test_who_goes_on_with_the_same_robot_keeps_the_meaning_of_its_numbers_and_the_eye_for_its_outline(
+    source: Source,
+) -> None:
+    unmarked = replace(source, robot=None)
+    alone = prepare_idm(SMOKE, [unmarked]).run.model
+    twice = replace(alone.action, spread=tuple(2.0 * value for value in alone.action.spread))
+    begun = Beginning(source.clips.embodiment.robot, replace(alone, action=twice, masks=True))
+    kept = prepare_idm(SMOKE, [unmarked], None, begun).run.model
+    assert kept.action == twice and kept.masks and not alone.masks
+    turned = replace(twice, spread=tuple(value or 1.0 for value in twice.spread))
+    for other in (replace(begun, robot="another arm"), replace(begun, model=replace(begun.model, action=turned))):
+        assert prepare_idm(SMOKE, [unmarked], None, other).run.model == alone, "it has scales of its own"
 
 
 def test_data_that_cannot_be_learned_from_are_refused(source: Source) -> None:

@@ -250,7 +250,7 @@ class TrainIdm(Train):
         """The objective, its data decoded and encoded, its network as training begins with it."""
         from wow import assembly
         from wow.train.export import as_checkpoint
-        from wow.train.idm import install_frozen, prepare_idm
+        from wow.train.idm import Beginning, install_frozen, prepare_idm
         from wow.train.idm_data import open_sources
 
         codec = None if self.codec is None else assembly.load_codec(as_checkpoint(self.codec))
@@ -262,7 +262,11 @@ class TrainIdm(Train):
                 codec,
                 progress.stage,
             )
-        objective = prepare_idm(self.config, sources, codec)
+        beginning = None
+        for model in self.start_from:
+            inverse = assembly.load_inverse(as_checkpoint(assembly.checkpoint_folder(model)))
+            beginning = Beginning(inverse.embodiment.robot, inverse.network.config)
+        objective = prepare_idm(self.config, sources, codec, beginning)
         if "frozen" in self.config.model.branches:
             from wow.bench.lpips import load_lpips
 

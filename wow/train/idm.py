@@ -16,7 +16,7 @@ from wow.act.flow import flow_between
 from wow.data.embodiment import embodiment_to_json
 from wow.models.baseline import FrozenEye
 from wow.models.codec import Codec
-from wow.models.idm import InverseDynamicsModel, Prediction
+from wow.models.idm import IdmConfig, InverseDynamicsModel, Prediction, Scale
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
 from wow.train.idm_data import Source, card_of, check_same, moves_of, scale_of_truths, truth_of
@@ -213,8 +213,27 @@ def expected_error(
     return (cost * relative.detach() ** evenness * counts).sum() / counts.sum().clamp_min(1)
 
 
-def prepare_idm(run: IdmRun, sources: Sequence[Source], codec: Codec | None = None) -> IdmObjective:
-    """The objective; the model takes its sizes and scales from the data. Raises WowError where the data do not fit."""
+@dataclass(frozen=True)
+class Beginning:
+    """What training begins with: a model, and the robot whose actions it reads."""
+
+    robot: str
+    model: IdmConfig
+
+    def knows(self, sources: Sequence[Source], action: Scale) -> bool:
+        """Whether these are recordings of its robot, in which the same numbers move."""
+        moved, moves = ([spread > 0 for spread in scale.spread] for scale in (self.model.action, action))
+        return moved == moves and all(source.clips.embodiment.robot == self.robot for source in sources)
+
+
+def prepare_idm(
+    run: IdmRun, sources: Sequence[Source], codec: Codec | None = None, beginning: Beginning | None = None
+) -> IdmObjective:
+    """The objective; the model takes its sizes and scales from the data. Raises WowError where the data do not fit.
+
+    beginning: a model of the same robot keeps its scales, so that its answers mean what they did, and its eye for the
+    robot's outline also where the data mark none.
+    """
     if not sources:
         raise WowError("no data named: say --data DIR")
     check_same(sources)
@@ -229,6 +248,8 @@ def prepare_idm(run: IdmRun, sources: Sequence[Source], codec: Codec | None = No
     action, place = scale_of_truths([truth_of(w.source, w.rows, w.first) for w in windows], clips.embodiment)
     sources = [_without_what_does_not_fit(source, size) for source in sources]
     masks = any(source.robot is not None for source in sources) and run.labelled > 0
+    if beginning is not None and beginning.knows(sources, action):
+        action, place, masks = beginning.model.action, beginning.model.place, masks or beginning.model.masks
     model = replace(run.model, size=size, action=action, place=place, masks=masks)
     return IdmObjective(replace(run, model=model), sources, codec)
 
