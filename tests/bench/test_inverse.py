@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wow.bench.intervals import Estimate
 from wow.bench.inverse import (
     ALL_VIEWS,
     MEAN,
@@ -28,7 +29,9 @@ from wow.bench.inverse import (
 )
 from wow.bench.inverse_report import ONE, coverage, expected_coverage, inverse_tables, save_coverage
 from wow.bench.ledger import Ledger
+from wow.bench.report import markdown
 from wow.bench.samples import merged_actions
+from wow.bench.tables import Row, Table
 from wow.types import Actions, Dimension, Embodiment, Episode, Video
 
 CARD = Embodiment(
@@ -232,3 +235,9 @@ def test_what_is_read_is_executed_at_the_pace_of_the_recording_and_counted() -> 
     assert shares["recorded actions"].n == 1 and table.columns[1:] == ("do it",)  # type: ignore[union-attr]
     graded = inverse_tables([replace(record, difficulty="hard") for record in records])[-1]
     assert graded.columns[1:] == ("hard",), "fifty tasks side by side nobody reads: their bins stand there"
+
+
+def test_counts_stand_in_the_order_of_their_columns() -> None:
+    row = Row("who", {"few": Estimate(0.5, None, None, 2), "many": Estimate(0.5, None, None, 9)})
+    shown = markdown(Table(name="t", title="T", columns=("many", "few"), rows=(row,), notes=()))
+    assert shown.splitlines()[-1].endswith("| 9, 2 |")

@@ -189,19 +189,11 @@ def soccer() -> Expert:
 
 def basketball() -> Expert:
     """Takes the ball, lifts it above the hoop, carries it over and lowers it."""
-    high = 0.32
-
-    def rise(seen: Array) -> Aim:
-        return np.array([seen[0], seen[1], high + 0.05]), SHUT, bool(seen[2] > high)
-
-    def over(seen: Array) -> Aim:
-        off = seen[36:38] - seen[4:6]
-        return np.array([*(seen[:2] + off), high + 0.02]), SHUT, bool(np.linalg.norm(off) < 0.03)
 
     def lower(seen: Array) -> Aim:
         return seen[:3] + np.array([*(seen[36:38] - seen[4:6]), -0.03]), SHUT, False
 
-    return Staged(*_grasp((0.0, 0.0, 0.02), SHUT, 0.02), rise, over, lower)
+    return Staged(*_grasp((0.0, 0.0, 0.02), SHUT, 0.02), *_over_the_goal(0.32, 0.34), lower)
 
 
 def shelf_place() -> Expert:
@@ -225,19 +217,11 @@ def shelf_place() -> Expert:
 
 def pick_place_wall() -> Expert:
     """Takes the puck, lifts it above the wall, carries it over and sets it down."""
-    high = 0.25
-
-    def rise(seen: Array) -> Aim:
-        return np.array([seen[0], seen[1], high + 0.05]), SHUT, bool(seen[2] > high)
-
-    def over(seen: Array) -> Aim:
-        off = seen[36:38] - seen[4:6]
-        return np.array([*(seen[:2] + off), high]), SHUT, bool(np.linalg.norm(off) < 0.03)
 
     def lower(seen: Array) -> Aim:
         return seen[:3] + seen[36:39] - seen[4:7], SHUT, False
 
-    return Staged(*_grasp((0.0, -0.006, 0.02), SHUT, 0.02), rise, over, lower)
+    return Staged(*_grasp((0.0, -0.006, 0.02), SHUT, 0.02), *_over_the_goal(0.25, 0.25), lower)
 
 
 def _grasp(grip: tuple[float, float, float], effort: float, near: float = 0.012) -> tuple[Stage, Stage, Stage]:
@@ -255,6 +239,19 @@ def _grasp(grip: tuple[float, float, float], effort: float, near: float = 0.012)
         return seen[4:7] + held, OPEN, bool(abs(seen[2] - seen[6] - held[2]) < near)
 
     return above, around, _after(10, lambda seen: (seen[4:7] + held, effort, False))
+
+
+def _over_the_goal(high: float, along: float) -> tuple[Stage, Stage]:
+    """Straight up until the hand is at `high`, then with what it holds over the goal, the hand at `along` [m]."""
+
+    def rise(seen: Array) -> Aim:
+        return np.array([seen[0], seen[1], high + 0.05]), SHUT, bool(seen[2] > high)
+
+    def over(seen: Array) -> Aim:
+        off = seen[36:38] - seen[4:6]
+        return np.array([*(seen[:2] + off), along]), SHUT, bool(np.linalg.norm(off) < 0.03)
+
+    return rise, over
 
 
 def _is_at(seen: Array, place: Array) -> bool:
