@@ -141,3 +141,20 @@ def test_shares_and_sizes_that_make_no_sense_are_refused() -> None:
         PolicyRun(no_pace=1.5)
     with pytest.raises(ValueError, match="multiples of 8"):
         PolicyConfig(channels=(10, 16, 16))
+
+
+def test_what_is_heard_of_a_text_is_less_of_it_or_more_of_what_was_said(small: PolicyRun, tmp_path: Path) -> None:
+    """Words are lost but never all; a second text comes to the first; without either the text is heard as it is."""
+    clips = reaching(4)
+    clips = replace(clips, texts=tuple((*texts, "reach for it") for texts in clips.texts))
+
+    def words(mixed: float, lost: float) -> torch.Tensor:
+        run = replace(small, no_text=0.0, mixed_texts=mixed, lost_words=lost)
+        batch = objective_of(run, clips, tmp_path).batch(64, torch.Generator().manual_seed(0))
+        return batch.conditions.text_mask.sum(dim=1).float()
+
+    plain = words(0.0, 0.0)
+    assert set(plain.tolist()) <= {5.0, 7.0}  # two marks, and the words of either text
+    assert bool((words(0.0, 0.99) == 1).any()) and bool((words(0.0, 0.99) >= 1).all())
+    assert 0.6 < float(words(0.0, 0.3).mean() / plain.mean()) < 0.8
+    assert bool((words(1.0, 0.0) >= plain + 5).all())

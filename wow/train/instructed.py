@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -80,7 +80,7 @@ class Instructed:
     ) -> Conditions:
         """Texts, true motions (given) and paces. short_only: with the short text and no pace, as for `imagine`."""
         given = [self._given(window, random) if not short_only else (True, False) for window in windows]
-        tokens, mask = self.texts.gather([self._text(window.episode, random, short_only) for window in windows])
+        tokens, mask = self.spoken(windows, random, short_only)
         has_text, has_seconds = (torch.tensor(column) for column in zip(*given, strict=True))
         return Conditions(
             text=tokens,
@@ -91,6 +91,12 @@ class Instructed:
             seconds=torch.tensor([window.seconds for window in windows], dtype=torch.float32),
             has_seconds=has_seconds,
         )
+
+    def spoken(
+        self, windows: Sequence[Window], random: np.random.Generator, short_only: bool = False
+    ) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"]]:
+        """The words of a text of each clip's episode, and which of them are real."""
+        return self.texts.gather([self._text(window.episode, random, short_only) for window in windows])
 
     def motions(self, windows: Sequence[Window]) -> Float[Tensor, "b t1 a"]:
         """Where the robot gets to in each clip, normalised."""

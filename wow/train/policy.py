@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from wow.models.policy import Policy, PolicyConfig
 from wow.models.text import TextConditioner
 from wow.train.codec import to_tensor
 from wow.train.disturb import Disturbance, draw_tint, tinted
-from wow.train.instructed import Instructed
+from wow.train.instructed import Instructed, Window
 from wow.train.latents import OnDone, encode_texts
 from wow.train.loop import TrainConfig, fresh
 from wow.train.store import Clips
@@ -36,6 +36,8 @@ class PolicyRun:
 
     shift: pictures are moved by up to so many pixels: a motion is told from where things are beside the hand, and who
     has seen few scenes learns them by heart otherwise (Yarats et al. 2021). tint: deviation of brightness and colour.
+    mixed_texts: share of texts that are heard together with another of the same episode; lost_words: share of the words
+    that are not heard. Both so that what is meant counts and not how it was put.
     """
 
     model: PolicyConfig = field(default_factory=PolicyConfig)
@@ -47,9 +49,12 @@ class PolicyRun:
     free_pace: float = 0.25
     shift: int = 3
     tint: float = 0.05
+    mixed_texts: float = 0.3
+    lost_words: float = 0.1
 
     def __post_init__(self) -> None:
         shares = (self.from_start, self.short_texts, self.no_text, self.no_pace, self.free_pace)
+        shares += (self.mixed_texts, self.lost_words)
         if not all(0.0 <= share <= 1.0 for share in shares) or min(self.shift, self.tint) < 0:
             raise WowError("shares of the training data lie between 0 and 1, shift and tint are not negative")
 
@@ -91,7 +96,7 @@ class PolicyObjective:
             torch.from_numpy(np.stack(pictures)),
             torch.from_numpy(gain),
             torch.from_numpy(offset),
-            self.told.conditions(windows, random),
+            self._heard(self.told.conditions(windows, random), windows, random),
         )
 
     def loss(self, network: nn.Module, batch: PolicyBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -126,6 +131,15 @@ class PolicyObjective:
             _sheet(true, own, pictures.shape[1]) for true, own in zip(conditions.motion.numpy(), said, strict=True)
         ]
         return np.concatenate([np.concatenate([*pictures], axis=1), np.concatenate(sheets, axis=1)], axis=0)
+
+    def _heard(self, told: Conditions, windows: Sequence[Window], random: np.random.Generator) -> Conditions:
+        """Part of the texts together with another of the same episode, and less some of their words."""
+        others, are_words = self.told.spoken(windows, random)
+        mixed = torch.from_numpy(random.random(len(windows)) < self.run.mixed_texts)
+        text = torch.cat([told.text, others], dim=1)
+        spoken = torch.cat([told.text_mask, are_words & mixed[:, None]], dim=1)
+        heard = spoken & torch.from_numpy(random.random(spoken.shape) >= self.run.lost_words)
+        return replace(told, text=text, text_mask=torch.where(heard.any(dim=1, keepdim=True), heard, spoken))
 
 
 def prepare_policy(
