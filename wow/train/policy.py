@@ -53,8 +53,8 @@ class PolicyRun:
     lost_words: float = 0.1
 
     def __post_init__(self) -> None:
-        shares = (self.from_start, self.short_texts, self.no_text, self.no_pace, self.free_pace)
-        shares += (self.mixed_texts, self.lost_words)
+        told = (self.short_texts, self.no_text, self.no_pace, self.free_pace, self.mixed_texts, self.lost_words)
+        shares = (self.from_start, *told)
         if not all(0.0 <= share <= 1.0 for share in shares) or min(self.shift, self.tint) < 0:
             raise WowError("shares of the training data lie between 0 and 1, shift and tint are not negative")
 
