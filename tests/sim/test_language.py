@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,13 @@ def test_no_text_is_said_twice() -> None:
     texts = Counter(text.lower() for task in TASKS.values() for text in shorts(task))
     assert [text for text, count in texts.items() if count > 1] == []
     assert len({task.stages for task in TASKS.values()}) == len(TASKS)
+
+
+def test_what_is_held_out_is_no_wording_of_the_training_with_a_word_more_or_less() -> None:
+    """Read with another article or adjective it would be no test of reading."""
+    told = [(text, task.held_out) for task in TASKS.values() for text in (task.instruction, *task.paraphrases)]
+    near = [pair for pair in told if SequenceMatcher(None, *pair, autojunk=False).ratio() > 0.85]
+    assert not near
 
 
 @pytest.mark.parametrize(
