@@ -21,7 +21,7 @@ from wow.models.idm import InverseDynamicsModel
 from wow.train.calibrate import calibrate
 from wow.train.checkpoint import start_from
 from wow.train.disturb import Disturbance, disturb, paint_again
-from wow.train.idm import Beginning, IdmObjective, expected_error, prepare_idm
+from wow.train.idm import Beginning, IdmObjective, expected_error, prepare_idm, shown_truth
 from wow.train.idm_data import Source, check_same, moves_of, open_source, truth_of
 from wow.train.idm_run import IdmRun, draw_window, layout_of
 from wow.train.latents import encode_frames
@@ -81,6 +81,34 @@ def test_a_clip_s_actions_lead_from_place_to_place(source: Source) -> None:
         assert np.allclose(truth.actions[:, :3], np.diff(truth.places[:, :3], axis=0), atol=1e-5)
         stays = np.diff(window.rows) == 0
         assert (truth.actions[stays, :3] == 0).all() and (truth.events[stays] == 0).all()
+
+
+def test_a_clip_run_backwards_leads_back_and_tells_no_command(source: Source) -> None:
+    random = np.random.default_rng(0)
+    back = [draw_window(source, replace(SMOKE, backwards=1.0), random) for _ in range(20)]
+    assert all(window.backwards for window in back) and not draw_window(source, SMOKE, random).backwards
+    for window in back:
+        truth = shown_truth(window)
+        assert np.allclose(truth.actions[:, :3], np.diff(truth.places[:, :3], axis=0), atol=1e-5)
+        assert np.isnan(truth.actions[:, 6]).all() and (truth.events < 0).all()
+        assert np.array_equal(truth.places, source.places[window.rows[::-1]], equal_nan=True)
+
+
+def test_frames_run_backwards_where_the_clip_does_and_nothing_unknown_is_learned(source: Source) -> None:
+    forth, back = (prepare_idm(replace(CALM, backwards=share), [source]) for share in (0.0, 1.0))
+    assert forth.run.model.action == back.run.model.action
+    random = np.random.default_rng(0)
+    window = draw_window(source, SMOKE, random)
+    shown = [
+        objective._show(replace(window, backwards=way), random)[0] for objective, way in ((forth, False), (back, True))
+    ]
+    assert np.array_equal(shown[0], shown[1][::-1])
+    batch = back.batch(4, torch.Generator().manual_seed(0))
+    loss, numbers = back.loss(back.network, batch)
+    assert loss.isfinite() and numbers["step_mm"].isfinite() and numbers["event"] == 0.0
+    loss.backward()
+    grip = back.network.action_head[-1].weight.grad
+    assert grip is not None and grip[6].abs().sum() == 0.0 and grip[0].abs().sum() > 0.0
 
 
 def test_events_are_where_the_command_changes(source: Source) -> None:

@@ -19,7 +19,7 @@ from wow.models.codec import Codec
 from wow.models.idm import IdmConfig, InverseDynamicsModel, Prediction, Scale
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
-from wow.train.idm_data import Source, card_of, check_same, moves_of, scale_of_truths, truth_of
+from wow.train.idm_data import Source, Truth, card_of, check_same, moves_of, scale_of_truths, truth_of
 from wow.train.idm_run import IdmRun, IdmWindow, Loss, draw_window, layout_of
 from wow.train.loop import fresh
 from wow.types import UInt8, WowError
@@ -71,7 +71,7 @@ class IdmObjective:
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
         drawn = random.choice(len(self.sources), size=batch_size, p=self._chance)
         windows = [draw_window(self.sources[which], run, random) for which in drawn]
-        truths = [truth_of(window.source, window.rows, window.first) for window in windows]
+        truths = [shown_truth(window) for window in windows]
         shown = [self._show(window, random) for window in windows]
         places = np.stack([truth.places for truth in truths])
         places[[moved for _, moved in shown]] = np.nan
@@ -102,7 +102,8 @@ class IdmObjective:
                 (said.place, said.place_scale, batch.places, run.model.place.spread),
             )
         )
-        event = functional.cross_entropy(said.events.flatten(0, 1), batch.events.flatten())
+        count = (batch.events >= 0).sum().clamp_min(1)
+        event = functional.cross_entropy(said.events.flatten(0, 1), batch.events.flatten(), reduction="sum") / count
         numbers = {"action": action.detach(), "event": event.detach(), **self._errors(said, batch)}
         loss = action + run.event_loss * event
         if run.model.absolute:
@@ -161,7 +162,7 @@ class IdmObjective:
             frames = self.through_codec(window, random)
         else:
             frames = window.source.show(window.rows, self.run.model.size)
-        return disturb(frames, disturbance, random)
+        return disturb(frames[::-1] if window.backwards else frames, disturbance, random)
 
     def _labelled(self, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Pictures with known outlines, and those."""
@@ -180,15 +181,21 @@ class IdmObjective:
     def _errors(self, said: Prediction, batch: IdmBatch) -> dict[str, Tensor]:
         """Mean errors a person can read: of steps and places [mm], and of the gripper's command."""
         card = self.sources[0].clips.embodiment
-        off = (said.action - batch.actions).abs()
+        off = (said.action - batch.actions).abs()  # NaN where unknown
         numbers: dict[str, Tensor] = {}
         if moves := moves_of(card):
-            numbers["step_mm"] = 1000 * off[..., list(moves)].mean()
+            numbers["step_mm"] = 1000 * off[..., list(moves)].nanmean()
         if (grip := card.gripper_place) is not None:
-            numbers["gripper"] = off[..., grip].mean()
+            numbers["gripper"] = off[..., grip].nanmean()
         if self.run.model.absolute:
             numbers["place_mm"] = 1000 * (said.place[..., :3] - batch.places[..., :3]).abs().nanmean()
         return numbers
+
+
+def shown_truth(window: IdmWindow) -> Truth:
+    """What a clip shows, in the order in which it is shown."""
+    truth = truth_of(window.source, window.rows, window.first)
+    return truth.backwards(window.source.clips.embodiment) if window.backwards else truth
 
 
 def expected_error(
@@ -244,8 +251,9 @@ def prepare_idm(
         raise WowError("one episode is too few to learn from and calibrate on: give at least two")
     random = np.random.default_rng(0)
     real = [source for source in sources if not source.imagined] or list(sources)
-    windows = [draw_window(real[i % len(real)], run, random) for i in range(2000)]
-    action, place = scale_of_truths([truth_of(w.source, w.rows, w.first) for w in windows], clips.embodiment)
+    forwards = replace(run, backwards=0.0)
+    windows = [draw_window(real[i % len(real)], forwards, random) for i in range(2000)]
+    action, place = scale_of_truths([shown_truth(window) for window in windows], clips.embodiment)
     sources = [_without_what_does_not_fit(source, size) for source in sources]
     masks = any(source.robot is not None for source in sources) and run.labelled > 0
     if beginning is not None and beginning.knows(sources, action):

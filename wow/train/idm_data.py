@@ -36,6 +36,8 @@ ROBOT_SEGMENTS = ("arm", "gripper")
 DEFAULT_SEGMENTS = ("background", "arm", "gripper", "object", "fixture")
 POSE = ("x", "y", "z", "qw", "qx", "qy", "qz", "w", "roll", "pitch", "yaw")
 """How names of the parts of a place or an orientation end."""
+UNKNOWN_EVENT = -100
+"""What torch's cross entropy leaves out."""
 EVENT_STEP = 0.25
 """A change of more than this share of the gripper's range is an opening or a closing."""
 
@@ -61,11 +63,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a clip of T+1 frames shows: actions [T, D], events [T] as in models.idm.EVENTS, places [T+1, 4]."""
+    """What a clip of T+1 frames shows: actions [T, D], events [T] as in models.idm.EVENTS, places [T+1, 4].
+
+    Unknown are actions and places that are NaN, and events that are `UNKNOWN_EVENT`.
+    """
 
     actions: Float32
     events: NDArray[np.int64]
     places: Float32
+
+    def backwards(self, card: Embodiment) -> Truth:
+        """The same clip, its last frame first. What was commanded cannot be told, what changed is the opposite."""
+        actions = np.where(card.adds_up, -self.actions, np.nan)[::-1].astype(np.float32)
+        return Truth(actions, np.full_like(self.events, UNKNOWN_EVENT), self.places[::-1])
 
 
 def moves_of(card: Embodiment) -> tuple[int, ...]:

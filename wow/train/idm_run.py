@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -24,7 +24,9 @@ class IdmRun:
 
     frames: of a clip. longest_stride: recorded frames that a transition spans at most. no_pace: share of clips that do
     not say how fast they run. imagined: share of clips from imagined videos, where there are any. labelled: pictures a
-    step from which the robot's outline is learned. place_loss, event_loss, mask_loss: weights beside the actions' loss.
+    step from which the robot's outline is learned. backwards: share of recorded clips that are run backwards, each
+    change being its opposite and the gripper's commands unknown; for actions that are what the tool did, in a fixed
+    frame, where episodes are few. place_loss, event_loss, mask_loss: weights beside the actions' loss.
     evenness: with 0 certain transitions have the largest gradients, with 1 all have the same. hold_out: every so
     many'th episode is kept from training, more often in a small dataset; errors are measured and deviations calibrated
     on `measured` clips of those. loss: how an error counts beside its scale, by its square up to one scale and by its
@@ -39,6 +41,7 @@ class IdmRun:
     no_pace: float = 0.3
     imagined: float = 0.3
     labelled: int = 16
+    backwards: float = 0.0
     place_loss: float = 0.5
     event_loss: float = 0.2
     mask_loss: float = 1.0
@@ -48,7 +51,7 @@ class IdmRun:
     loss: Loss = "smooth_l1"
 
     def __post_init__(self) -> None:
-        if not all(0.0 <= share <= 1.0 for share in (self.no_pace, self.imagined, self.evenness)):
+        if not all(0.0 <= share <= 1.0 for share in (self.no_pace, self.imagined, self.evenness, self.backwards)):
             raise WowError("shares of the training data lie between 0 and 1")
         if self.frames < 2 or min(self.longest_stride, self.measured) < 1 or self.hold_out < 2:
             raise WowError("a clip has at least 2 frames, a stride is at least 1, and not every episode is held out")
@@ -63,7 +66,7 @@ class IdmRun:
 class IdmWindow:
     """Which frames a clip shows: rows of its source's store, `first` being its episode's first one.
 
-    seconds: robot time between them. is_paced: whether the clip says so.
+    seconds: robot time between them. is_paced: whether the clip says so. backwards: whether the last frame comes first.
     """
 
     source: Source
@@ -71,6 +74,7 @@ class IdmWindow:
     first: int
     seconds: float
     is_paced: bool
+    backwards: bool = False
 
 
 def draw_window(source: Source, run: IdmRun, random: np.random.Generator) -> IdmWindow:
@@ -79,7 +83,10 @@ def draw_window(source: Source, run: IdmRun, random: np.random.Generator) -> Idm
     episode = int(random.integers(count))
     while run.holds_out(episode, count):
         episode = int(random.integers(count))
-    return window_of(source, episode, run, random, run.frames)
+    window = window_of(source, episode, run, random, run.frames)
+    if source.imagined or run.backwards == 0.0:
+        return window
+    return replace(window, backwards=bool(random.random() < run.backwards))
 
 
 def window_of(source: Source, episode: int, run: IdmRun, random: np.random.Generator, frames: int) -> IdmWindow:
