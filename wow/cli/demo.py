@@ -25,8 +25,6 @@ class Demo(Sampling, MakesFolder, Seeded):
     """Folder to write; created, and refused when it already holds something."""
     model: str = "wow-mini"
     """A model that comes with the package, or the folder of a checkpoint."""
-    corrections: int = 4
-    """How often a clip is painted anew, at most, its motion moved by what is read from it less than was meant."""
 
     def prepare(self) -> None:
         from wow.sim.language import find_task

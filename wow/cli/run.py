@@ -76,9 +76,6 @@ class Run(Sampling, MakesFolder, Seeded):
     """Stop refining a plan at a video that is completed with this probability."""
     motion_corrections: int = 3
     """How often the motion of refined videos is corrected before the words change; 0 changes words alone."""
-    corrections: int = 4
-    """How often a clip is painted anew, at most, its motion moved by what is read from it less than was meant: more than
-    wow imagine does, because what is read is executed."""
     num_planning_steps: int = 0
     """Steps from noise to the motion that the video shows: 1 is the mean of all that may follow, more draw one; 0 is 1,
     or 4 with --refine, which has nothing to choose from where all videos move alike."""

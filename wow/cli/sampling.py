@@ -26,7 +26,7 @@ class Drawing:
     guidance_scale: float = 1.0
     """How much the instruction is exaggerated, in plans of two steps and more; 1 is not at all."""
     corrections: int = 2
-    """How often a clip is painted anew, at most, its motion moved by what is read from it less than was meant."""
+    """How often a clip is painted anew, its motion moved by what is read from it less than was meant."""
 
     @classmethod
     def parse(cls, arguments: Sequence[str], verb: str) -> Self:

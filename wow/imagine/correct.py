@@ -18,12 +18,8 @@ from wow.types import UInt8
 LARGEST = 1.0
 """The most that a place is moved by one correction, in units of the normalised motion: what is read may be nonsense."""
 
-ENOUGH = 0.03
-"""A clip is not painted again once the path that is read from it is so near to the one that was meant, in the mean and
-in units of the normalised motion: 5 mm for wow-mini, whose reader errs by more in recorded frames."""
-
-Paint = Callable[[Tensor, Tensor], UInt8]
-"""The clips [n, t, h, w, 3] that show a normalised motion [n, t - 1, a], and which clips of the batch they are [n]."""
+Paint = Callable[[Tensor], UInt8]
+"""The clips [b, t, h, w, 3] that show a normalised motion [b, t - 1, a]."""
 Read = Callable[[UInt8], Tensor]
 """The motion [b, t - 1, a] that clips show, as far as anybody can read it; that of a clip is NaN where nobody can."""
 
@@ -37,26 +33,24 @@ def paint_until_shown(
 ) -> UInt8:
     """The clips of a motion, painted once and then as often as they are corrected; of each the one that shows it best.
 
-    A clip that shows it well enough is left alone. read: None where nobody can read clips: they are painted once.
-    summed: which dimensions say how far the hand got; the others are commands in [-1, 1], and stay there.
+    read: None where nobody can read clips: they are painted once. summed: which dimensions say how far the hand got;
+    the others are commands in [-1, 1], and stay there.
     """
-    best = paint(motion, torch.arange(len(motion), device=motion.device))
+    clips = paint(motion)
     if read is None or corrections == 0:
-        return best
-    best, asked, seen = best.copy(), motion.clone(), read(best)
+        return clips
+    best, seen = clips, read(clips)
     least = distance(seen, motion, summed)
+    asked = motion
     for _ in range(corrections):
-        left = (least > ENOUGH).nonzero()[:, 0]
-        if not len(left):
-            break
-        asked[left] = moved(asked[left], motion[left], seen[left], summed)
-        clips = paint(asked[left], left)
-        seen[left] = read(clips)
-        off = distance(seen[left], motion[left], summed)
-        better = off < least[left]
-        least[left] = torch.where(better, off, least[left])
+        asked = moved(asked, motion, seen, summed)
+        clips = paint(asked)
+        seen = read(clips)
+        off = distance(seen, motion, summed)
+        better = off < least
         chosen = better.cpu().numpy()
-        best[left.cpu().numpy()[chosen]] = clips[chosen]
+        best = best.copy()
+        best[chosen], least = clips[chosen], torch.where(better, off, least)
     return best
 
 

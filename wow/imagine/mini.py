@@ -117,17 +117,15 @@ class MiniWorldModel:
                 conditions = self._plan(pictures, latent, conditions, options, lambda done, _: on_step(done, total))
             steps = count(first + 1)
 
-            def paint(motion: Tensor, which: Tensor) -> UInt8:
-                shown = replace(conditions.map(lambda value: value[which]), motion=motion)
-                begun, seen = noise[which], latent[which]
-                drawn = sample(self.dit, begun, seen, shown, options, lambda *_: on_step(next(steps), total))
-                painted = self.codec.decode(drawn, pictures[which, 0])
+            def paint(motion: Tensor) -> UInt8:
+                shown = replace(conditions, motion=motion)
+                drawn = sample(self.dit, noise, latent, shown, options, lambda *_: on_step(next(steps), total))
+                painted = self.codec.decode(drawn, pictures[:, 0])
                 clips: UInt8 = _uint8(painted).permute(0, 1, 3, 4, 2).cpu().numpy()
                 return clips
 
             summed = torch.tensor(self.scale.summed, device=self.device)
             frames = paint_until_shown(paint, read, conditions.motion, summed, corrections)
-        on_step(total, total)  # where clips needed fewer corrections
         return [self._video(clip, request) for clip, request in zip(frames, requests, strict=True)]
 
     def motion_reader(self) -> Read | None:
