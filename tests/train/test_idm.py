@@ -94,6 +94,20 @@ def test_a_clip_run_backwards_leads_back_and_tells_no_command(source: Source) ->
         assert np.array_equal(truth.places, source.places[window.rows[::-1]], equal_nan=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"frame": "tool"}, "is a change in the tool's frame"), ({"unit": "1"}, "its actions are no changes")],
+)
+def test_clips_whose_actions_have_no_opposite_are_not_run_backwards(
+    source: Source, change: dict[str, str], why: str
+) -> None:
+    card = source.clips.embodiment
+    other = replace(card, action=tuple(replace(dim, **change) for dim in card.action))
+    odd = replace(source, clips=replace(source.clips, embodiment=other))
+    with pytest.raises(WowError, match=f"{why}: leave out --config.backwards"):
+        prepare_idm(replace(SMOKE, backwards=0.1), [odd])
+
+
 def test_frames_run_backwards_where_the_clip_does_and_nothing_unknown_is_learned(source: Source) -> None:
     forth, back = (prepare_idm(replace(CALM, backwards=share), [source]) for share in (0.0, 1.0))
     assert forth.run.model.action == back.run.model.action

@@ -19,7 +19,7 @@ from wow.models.codec import Codec
 from wow.models.idm import IdmConfig, InverseDynamicsModel, Prediction, Scale
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
-from wow.train.idm_data import Source, Truth, card_of, check_same, moves_of, scale_of_truths, truth_of
+from wow.train.idm_data import Source, Truth, card_of, check_reversible, check_same, moves_of, scale_of_truths, truth_of
 from wow.train.idm_run import IdmRun, IdmWindow, Loss, draw_window, layout_of
 from wow.train.loop import fresh
 from wow.types import UInt8, WowError
@@ -245,6 +245,8 @@ def prepare_idm(
         raise WowError("no data named: say --data DIR")
     check_same(sources)
     clips = sources[0].clips
+    if run.backwards:
+        check_reversible(clips.embodiment)
     height, width = clips.frames.shape[1:3]
     size = height if height == width and height % 16 == 0 else run.model.size
     if len(clips) < 2:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from wow.data import Dataset, open_dataset
 from wow.data.dataset import as_vectors
-from wow.data.transitions import between_frames
+from wow.data.transitions import LOCAL_FRAMES, between_frames
 from wow.models.codec import Codec
 from wow.models.fit import fit_frames
 from wow.models.idm import PATCH, PLACES, Scale
@@ -147,6 +147,20 @@ def check_same(sources: Sequence[Source]) -> None:
                 f"datasets have different actions: {said} and, of {source.clips.embodiment.robot}, {other}: "
                 "train on robots with the same ones"
             )
+
+
+def check_reversible(card: Embodiment) -> None:
+    """Raises WowError where an action run backwards is not its opposite: one of no change, or in a frame that turns."""
+    changes = [dim for dim, adds in zip(card.action, card.adds_up, strict=True) if adds]
+    turning = next((dim for dim in changes if dim.frame in LOCAL_FRAMES), None)
+    if changes and turning is None:
+        return
+    why = (
+        "its actions are no changes"
+        if turning is None
+        else f"{turning.name} is a change in the {turning.frame}'s frame"
+    )
+    raise WowError(f"clips of {card.robot} cannot be run backwards, {why}: leave out --config.backwards")
 
 
 def card_of(sources: Sequence[Source]) -> Embodiment:
