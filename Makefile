@@ -14,7 +14,7 @@ export TORCH_PIP_ARGS PYTHON
 help:
 	@echo "make demo    imagine a robot video in a scene that the model never saw (first run: installs, about 5 minutes)"
 	@echo "make test    check the style and the types, run the tests"
-	@echo "make setup   only install, with everything for development"
+	@echo "make setup   only install, with everything that the tests need"
 	@echo "make wheel   build the package, with its weights, into dist/"
 	@echo "make clean   remove what was built (not runs/, not data/)"
 
@@ -24,6 +24,7 @@ demo:
 
 setup:
 	@tools/setup.sh sim,metrics,dev
+	@tools/setup.sh foundation,sim-robosuite || echo "setup: the tests of what is not installed are skipped" >&2
 
 check: setup
 	$(VENV)/bin/ruff check .

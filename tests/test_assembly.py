@@ -130,6 +130,22 @@ def test_an_empty_instruction_is_refused(model: MiniWorldModel, picture: np.ndar
         model.imagine(picture, "  ", num_frames=5)
 
 
+def test_an_instruction_whose_end_would_not_be_read_is_refused(model: MiniWorldModel, picture: np.ndarray) -> None:
+    told = "carefully " * 70 + "open the drawer"
+    said = r"has 73 words \(73 tokens\), and tiny reads 62 tokens: say it shorter"
+    with pytest.raises(WowError, match=said):
+        model.imagine(picture, told, num_frames=5, options=FAST)
+    with pytest.raises(WowError, match=said):
+        model.policy(picture, told, num_frames=5, options=FAST)
+    with pytest.raises(WowError, match=said):
+        model.imagine(picture, told, actions=np.zeros((4, 7), np.float32), num_frames=5, options=FAST)
+    with pytest.raises(WowError, match=said):
+        replace(model, guesser=Policy(PolicyConfig())).imitate(picture, told)
+    whole = model.readable(told)
+    assert len(whole.split()) == 62 and model.readable("open the drawer") == "open the drawer"
+    assert len(model.imagine(picture, whole, num_frames=5, options=FAST)) == 5
+
+
 def test_a_mode_that_the_model_lacks_names_those_it_has(model: MiniWorldModel, picture: np.ndarray) -> None:
     with pytest.raises(WowError, match="forward_dynamics, image2video"):
         model.imagine(picture, num_frames=5)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wow.cli.extras import EXTRAS
 from wow.cli.options import Command
 from wow.cli.verbs import VERBS
 from wow.data.video_file import write_video
@@ -91,6 +92,16 @@ def test_what_make_would_do_is_possible(words: list[str]) -> None:
     for step in steps:
         if step[0].endswith("/wow"):
             assert parsed(step)
+
+
+def test_the_tests_install_what_they_need_and_the_demo_stays_small() -> None:
+    """quantise, serve and ray are large or wait for a GPU or a cluster: their tests are skipped without them."""
+    installed = {}
+    for target in ("demo", "test"):
+        steps = (shlex.split(line) for line in run(["make", "--dry-run", target], ROOT).stdout.splitlines())
+        installed[target] = {extra for step in steps if step[0] == "tools/setup.sh" for extra in step[1].split(",")}
+    assert installed["demo"] == {"sim"}
+    assert installed["test"] == {"dev", *EXTRAS} - {"quantise", "serve", "ray"}
 
 
 def test_the_commands_of_the_readme_run(folder: Path) -> None:

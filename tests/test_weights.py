@@ -166,8 +166,11 @@ def test_damage_to_the_shipped_weights_says_how_to_restore_them(monkeypatch: pyt
     flip_a_byte(shard_of(weights.shipped("tiny")))
     with pytest.raises(WowError, match=r"git checkout -- .*pip install --force-reinstall"):
         weights.load_part(folder, "net")
-    with pytest.raises(WowError, match="there is: tiny"):
+    with pytest.raises(WowError, match=r"there is: tiny \(wow models lists what else there is\)"):
         weights.shipped("huge")
+    for path in ("runs/huge", "./huge", "~/huge", "../huge", "/huge"):
+        with pytest.raises(WowError, match=f"there is no folder {path}: .*tiny"):
+            weights.shipped(path)
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "..", ".", "", ".hidden", "a\\b", "a\x00", 7])

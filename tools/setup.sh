@@ -3,7 +3,8 @@
 #
 # Finds or installs Python >= 3.11, installs PyTorch (a CPU build where there is no NVIDIA GPU and the package index has
 # one), the package in editable mode, and the system libraries that rendering without a screen needs. A stamp makes the
-# second run a matter of milliseconds; it is renewed when pyproject.toml or this file changes.
+# second run a matter of milliseconds; it is renewed when pyproject.toml or this file changes. There is one for `make
+# demo`, one for development and one for what only tests need beyond that, so that each installs only what is new to it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -75,7 +76,11 @@ renders() {
     MUJOCO_GL=egl "$venv/bin/python" -c "import mujoco; mujoco.GLContext(16, 16).make_current()" >/dev/null 2>&1
 }
 
-case ",$extras," in *,dev,*) stamp=$venv/.wow-ready-dev ;; *) stamp=$venv/.wow-ready ;; esac
+case ",$extras," in
+    *,dev,*) stamp=$venv/.wow-ready-dev ;;
+    *,foundation,*) stamp=$venv/.wow-ready-foundation ;;
+    *) stamp=$venv/.wow-ready ;;
+esac
 wanted="$extras $(cat pyproject.toml tools/setup.sh | sha256sum | cut -c1-16) ${TORCH_PIP_ARGS:-}"
 if [ -x "$venv/bin/wow" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
 

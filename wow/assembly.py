@@ -30,6 +30,7 @@ from wow.act.planner import in_transitions as in_transitions
 from wow.act.policy import CloningPlanner as CloningPlanner
 from wow.act.policy import PolicyPlanner as PolicyPlanner
 from wow.act.reading import Layout
+from wow.act.reading import Reading as Reading
 from wow.data.embodiment import embodiment_from_json
 from wow.imagine.actions import ActionScale
 from wow.imagine.anew import motion_corrector as motion_corrector
@@ -110,9 +111,7 @@ class Agent(MiniWorldModel):
     def _motion_in(self, clip: UInt8) -> Tensor:
         """The normalised motion that is read from a clip [T, H, W, 3]; NaN where nothing can be read."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what they say of one clip is that it deserves little trust
-                actions = self.act(Video(clip, 1.0), paced=False)
+            actions = self.read(Video(clip, 1.0), paced=False).actions
         except WowError:
             return torch.full((len(clip) - 1, len(self.embodiment.action)), torch.nan)
         return torch.from_numpy(self.scale.motion(actions.values))
@@ -127,10 +126,16 @@ class Agent(MiniWorldModel):
         embodiment: Embodiment | None = None,
     ) -> Actions:
         """The actions [T, D] that lead through the video's T+1 frames; see `InverseDynamics.read` for the options."""
-        if self.inverse is None:
-            demand("inverse_dynamics", self.name, self.capabilities)
-            raise AssertionError("a model without inverse dynamics says so")
-        return self.inverse.act(video, mask=mask, paced=paced, start=start, embodiment=embodiment)
+        return self._hands().act(video, mask=mask, paced=paced, start=start, embodiment=embodiment)
+
+    def read(self, video: Video, *, paced: bool = True, start: Float32 | None = None) -> Reading:
+        """Everything that the video's T+1 frames say, gripper events and confidence among it."""
+        return self._hands().read(video, paced=paced, start=start)
+
+    def _hands(self) -> InverseDynamics:
+        demand("inverse_dynamics", self.name, self.capabilities)
+        assert self.inverse is not None
+        return self.inverse
 
 
 if TYPE_CHECKING:

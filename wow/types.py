@@ -103,6 +103,25 @@ class Embodiment:
         """Which dimensions of the action add up over time [D]: the changes of a delta card, in metres or radians."""
         return np.array([self.action_kind == "delta" and dimension.unit in ("m", "rad") for dimension in self.action])
 
+    def difference(self, other: Embodiment) -> str:
+        """What another card means otherwise by the numbers of an action, in words; "" where it is the same.
+
+        What either calls unknown may be anything. Both have as many dimensions.
+        """
+        for place, (ours, theirs) in enumerate(zip(self.action, other.action, strict=True)):
+            for key in ("name", "unit", "frame"):
+                wanted, found = getattr(ours, key), getattr(theirs, key)
+                if found != wanted and "unknown" not in (found, wanted):
+                    return (
+                        f"column {place} is {theirs.name} with {key} {found!r}; "
+                        f"{self.robot} takes {ours.name} with {key} {wanted!r}"
+                    )
+        for key in ("action_kind", "rotation", "gripper"):
+            wanted, found = getattr(self, key), getattr(other, key)
+            if found != wanted and "unknown" not in (found, wanted):
+                return f"its {key} is {found!r}, that of {self.robot} {wanted!r}"
+        return ""
+
     @property
     def gripper_place(self) -> int | None:
         """Which dimension of the action commands the gripper; None where none does."""

@@ -70,12 +70,19 @@ class Manifest:
 
 
 def shipped(name: str = "wow-mini") -> Path:
-    """Folder of a checkpoint that comes with the package. Raises WowError naming the ones there are."""
+    """Folder of a checkpoint that comes with the package. Raises WowError naming the ones there are.
+
+    A name may have been meant for another folder, which is not there: then the error says so.
+    """
     folder = SHIPPED / name
     if _PLAIN_NAME.fullmatch(name) and (folder / MANIFEST).is_file():
         return folder
     names = ", ".join(sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}"))) or "none: see `wow doctor`"
-    raise WowError(f"no checkpoint called {name!r} comes with the package; there is: {names}")
+    if "/" in name or name.startswith(("~", ".")):
+        raise WowError(f"there is no folder {name}: name that of a checkpoint, or one that comes with wow ({names})")
+    raise WowError(
+        f"no checkpoint called {name!r} comes with the package; there is: {names} (wow models lists what else there is)"
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:

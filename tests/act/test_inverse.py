@@ -136,6 +136,17 @@ def test_another_robot_s_card_is_refused_and_a_fitting_one_is_carried(inverse: I
     joints = replace(twin, action=tuple(Dimension(f"joint_{i}", "rad") for i in range(7)))
     with pytest.raises(WowError, match=r"delta_x \[m\].*other actions"):
         inverse.read(video, embodiment=joints)
+    delta_x, *others = twin.action
+    for other in (
+        replace(twin, gripper="0 open, 1 closed"),
+        replace(twin, rotation="quaternion"),
+        replace(twin, action_kind="absolute"),
+        replace(twin, action=(replace(delta_x, frame="tool"), *others)),
+    ):
+        with pytest.raises(WowError, match="mend the card"):
+            inverse.read(video, embodiment=other)
+    knows_less = replace(twin, gripper="unknown", rotation="unknown")
+    assert inverse.read(video, embodiment=knows_less).actions.embodiment.gripper == "unknown"
 
 
 def test_act_warns_where_reading_notes(inverse: InverseDynamics, video: Video) -> None:

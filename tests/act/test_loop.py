@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from wow.act.loop import LoopOptions, run_episode
 from wow.act.planner import GivenPlanner, ImaginingPlanner, Plan
+from wow.act.reading import Reading
 from wow.types import Actions, UInt8, Video
 
 Make = Callable[..., Actions]
+
+
+def said(actions: Actions) -> Reading:
+    """A reading of which only the actions matter."""
+    nowhere = np.zeros((len(actions) + 1, 3))
+    return Reading(actions, nowhere, nowhere, nowhere[:, 0], (), 0.0)
 
 
 class SeesHand:
@@ -61,16 +69,17 @@ def test_the_most_certain_future_is_taken(make_arm: type, actions: Make) -> None
         asked.append(tuple(seeds))
         return [Video(np.full((3, 4, 4, 3), seed, np.uint8), 1.0) for seed in seeds]
 
-    def act(video: Video, start: object, paced: bool) -> Actions:
+    def act(video: Video, start: object, paced: bool) -> Reading:
         seed = int(video.frames[0, 0, 0, 0])
         read = actions(np.full((2, 3), seed / 1000), seconds=None)
-        return Actions(read.values, read.embodiment, None, np.full((2, 7), 1e-3 + abs(seed - 13) * 1e-2, np.float32))
+        return said(replace(read, deviations=np.full((2, 7), 1e-3 + abs(seed - 13) * 1e-2, np.float32)))
 
     arm = make_arm()
     planner = ImaginingPlanner(imagine, act, seed=10, candidates=4)
     plan = planner(arm, 0)
     assert plan.video is not None and plan.video.frames[0, 0, 0, 0] == 13
-    assert np.allclose(plan.actions.values[:, 0], 0.013)
+    assert np.allclose(plan.actions.values[:, 0], 0.013) and plan.reading is not None
+    assert plan.reading.actions is plan.actions
     assert len(plan.candidates) == 4 and plan.uncertainty == min(plan.candidates) == plan.candidates[3]
     planner(arm, 1)
     assert asked == [(10, 11, 12, 13), (18, 19, 20, 21)]

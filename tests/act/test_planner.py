@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wow.act.planner import DemonstratingPlanner, clip_rows, in_transitions, uncertainty_of
+from wow.act.reading import Reading
 from wow.types import Actions, Video
 
 Make = Callable[..., Actions]
@@ -46,9 +47,11 @@ def test_the_stages_before_a_video_are_told_apart(actions: Make) -> None:
     )
     seen: list[tuple[Video, bool]] = []
 
-    def act(video: Video, start: object, paced: bool) -> Actions:
+    def act(video: Video, start: object, paced: bool) -> Reading:
         seen.append((video, paced))
-        return replace(truth.actions, values=truth.actions.values[:16])
+        nowhere = np.zeros((17, 3))
+        read = replace(truth.actions, values=truth.actions.values[:16])
+        return Reading(read, nowhere, nowhere, nowhere[:, 0], (), 0.0)
 
     class Still:
         target = np.zeros(3)

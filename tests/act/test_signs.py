@@ -7,12 +7,22 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from wow.act.calibration import Calibration, Ranges, calibration_from_json, temperature
-from wow.act.confidence import Signs, changed_elsewhere, changed_share, judge, refuse_blank, worth_saying
+from wow.act.calibration import Calibration, Look, Ranges, calibration_from_json, temperature
+from wow.act.confidence import (
+    Signs,
+    changed_elsewhere,
+    changed_share,
+    judge,
+    look_of,
+    refuse_blank,
+    unlike,
+    worth_saying,
+)
 from wow.act.flow import FULL_SCALE, flow_between
 from wow.types import WowError
 
-RANGES = Ranges(seconds=(0.05, 0.6), robot=(0.05, 0.2), changed=0.2, spread=0.5, disagreement=2.0)
+GREY = Look((100.0,) * 192, (5.0,) * 192, 2.0)
+RANGES = Ranges(seconds=(0.05, 0.6), robot=(0.05, 0.2), changed=0.2, spread=0.5, disagreement=2.0, look=GREY)
 SIGNS = Signs(0.1, np.full(8, 0.05), np.full(9, 0.1), np.full(8, 0.2), 1.0)
 
 
@@ -79,6 +89,7 @@ def test_what_lies_in_every_range_is_trusted_and_needs_no_words() -> None:
         ({"disagreement": 9.0}, "contradict"),
         ({"changed": np.zeros(8)}, "nothing moves"),
         ({"elsewhere": 0.2}, "away from the robot"),
+        ({"look": np.full(192, 140.0)}, "looks 8.0 times as far"),
     ],
 )
 def test_what_lies_outside_a_range_lowers_confidence_and_is_named(change: dict[str, object], said: str) -> None:
@@ -90,6 +101,16 @@ def test_what_lies_outside_a_range_lowers_confidence_and_is_named(change: dict[s
 def test_the_further_outside_the_lower_the_confidence() -> None:
     values = [judge(replace(SIGNS, disagreement=off), RANGES).value for off in (2.0, 2.5, 4.0, 20.0)]
     assert values == sorted(values, reverse=True) and values[0] == 1.0 and values[-1] < 0.02
+
+
+def test_a_picture_is_told_from_its_mirror_image_and_from_other_scenes_by_where_its_colours_are() -> None:
+    random = np.random.default_rng(0)
+    scene = np.kron(random.integers(0, 256, (8, 8, 3)), np.ones((8, 8, 1)))
+    looks = [look_of((scene + random.normal(0, 3, scene.shape)).clip(0, 255)[None].astype(np.uint8)) for _ in range(9)]
+    usual = Look(tuple(np.mean(looks, axis=0)), tuple(np.std(looks, axis=0)), 1.0)
+    seen = np.stack([scene, scene + 1]).clip(0, 255).astype(np.uint8)
+    assert unlike(look_of(seen), usual) < 1.0, "the same scene in a little more light"
+    assert min(unlike(look_of(seen[:, :, ::-1]), usual), unlike(look_of(seen[:, ::-1]), usual)) > 100.0
 
 
 def test_a_model_that_was_never_measured_is_not_fully_trusted() -> None:

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from wow.bench.arithmetic import flop_counter, matrix_rate
+from wow.bench.arithmetic import Gauge, flop_counter, matrix_rate
 from wow.bench.cost import Cost, measure_cost, with_cold_command
 from wow.bench.samples import Clip
 from wow.bench.system import Asked
@@ -54,6 +55,24 @@ def test_attention_back_counts_as_five_products() -> None:
     with flop_counter() as counter:
         scaled_dot_product_attention(query, query, query).sum().backward()
     assert counter.get_total_flops() == (2 + 5) * 2 * (2 * 4 * 32 * 32 * 16)
+
+
+def test_what_is_counted_is_computed_to_the_bit_as_if_it_were_not() -> None:
+    """Also where torch's counter takes operations apart; and it counts as much as that one."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.SiLU(), nn.Flatten(), nn.Linear(8 * 36, 5))
+    pictures = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def gradients() -> list[Tensor]:
+        return list(torch.autograd.grad(network(pictures).square().sum(), list(network.parameters())))
+
+    plain, gauge = gradients(), Gauge()
+    for _ in range(2):
+        with gauge.counting():
+            counted = gradients()
+    assert all(torch.equal(one, other) for one, other in zip(plain, counted, strict=True))
+    with flop_counter() as counter:
+        gradients()
+    assert gauge.flops == counter.get_total_flops() > 0
 
 
 def test_masked_attention_counts_as_much() -> None:

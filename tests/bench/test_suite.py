@@ -105,6 +105,23 @@ def test_a_folder_of_videos_becomes_a_suite_and_an_interrupted_import_goes_on(tm
     assert again.digest == first.digest == suite.digest
 
 
+def test_samples_are_called_by_the_numbers_of_their_episodes(tmp_path: Path) -> None:
+    """Also where one is damaged: nothing else is imported under its number."""
+    films = tmp_path / "films"
+    for number in range(3):
+        write_film(films / f"{number}.mp4", crossing(number)[0])
+    (films / "1.mp4").write_bytes(b"no video")
+    lines = [json.dumps({"video_path": f"{number}.mp4", "dense_lang": f"push {number}"}) for number in range(3)]
+    (films / "list.jsonl").write_text("\n".join(lines))
+    found = import_suite(films, tmp_path / "suite", ImportOptions())
+    assert (found.added, len(found.problems)) == (2, 1)
+    samples = {sample.key: sample for sample in open_suite(tmp_path / "suite").samples}
+    assert {key: sample.prompt for key, sample in samples.items()} == {
+        "episode_000000": "push 0", "episode_000002": "push 2",
+    }  # fmt: skip
+    assert samples["episode_000002"].meta.source.startswith("films, episode 2")
+
+
 def test_a_truth_can_be_thinned_and_begins_with_the_first_frame(tmp_path: Path) -> None:
     frames, _ = crossing(0)
     write_film(tmp_path / "films" / "one.mp4", frames)

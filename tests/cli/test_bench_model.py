@@ -86,6 +86,19 @@ def test_the_model_is_told_the_dense_prompts_where_there_are_any(tmp_path: Path)
     assert films["short", "0"] == films["dense", "0"] and films["short", "1"] != films["dense", "1"]
 
 
+def test_of_a_dense_prompt_the_model_is_told_what_it_can_read(tmp_path: Path) -> None:
+    """The videos of the benchmark are those of the beginning; nobody's sample is lost for a long description."""
+    sentence = "The blue square is pushed far to the left. "
+    for name, told in (("cut", sentence * 6 + "The blue"), ("whole", sentence * 8)):
+        suite = make_suite(tmp_path / name, count=1)
+        line = {"image": "a/0/init_frame.png", "generated_description": told}
+        (suite / "generated_descriptions.jsonl").write_text(json.dumps(line) + "\n")
+        assert bench(suite, tmp_path / f"{name} out", "--prompt", "dense") == 0
+    assert bench(suite, tmp_path / "refined", "--prompt", "dense", "--refine", "2", "--critic", "later") == 0
+    films = [(tmp_path / f"{name} out" / "videos/a/0.mp4").read_bytes() for name in ("whole", "cut")]
+    assert films[0] == films[1]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -76,6 +76,36 @@ def test_sources_and_views_and_masks_are_stored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--size", "48"], "recorded with --size 32, not --size 48: give the same options again"),
+        (["--size", "32", "--stride", "8"], "with --stride 4, not --stride 8: give"),
+        (["--size", "32", "--cameras", "wrist,front"], "with --cameras front, not --cameras front,wrist: give"),
+        (["--size", "48", "--segmentation"], "--size 32 and no --segmentation, not --size 48 and --segmentation: give"),
+    ],
+)
+def test_a_dataset_of_another_form_is_refused_before_anything_is_recorded(
+    collected: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    def nothing_is_recorded(*_: object) -> None:
+        raise AssertionError("it is known before that this cannot be stored")
+
+    monkeypatch.setattr("wow.cli.collect.finished", nothing_is_recorded)
+    common = ["data", "collect", "--tasks", "reach", "--episodes", "2", "--workers", "1", "--out", str(collected)]
+    assert main([*common, *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and "another folder with --out" in error and len(error.strip().splitlines()) == 1, error
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of one episode."""
+    root = tmp_path_factory.mktemp("collected")
+    assert main(["data", "collect", "--tasks", "reach", "--episodes", "1", *SMALL, "--out", str(root)]) == 0
+    return root
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (["--tasks", "drawer-opne"], "drawer-open"),
         (["--source", "expret"], "near_success"),
         (["--cameras", "back"], "wrist"),

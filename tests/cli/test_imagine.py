@@ -78,7 +78,9 @@ def test_mistakes_are_one_line_each(
     picture: str, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    refused(capsys, imagine(str(tmp_path / "none.png"), checkpoint, out, "push"), "no picture")
+    refused(capsys, main(["imagine"]), "picture", 'wow imagine scene.png "open the drawer"', "--batch")
+    refused(capsys, main(["imagine", "--actions", "a.npy", "--out", str(out)]), "wow imagine scene.png")
+    refused(capsys, imagine(str(tmp_path / "none.png"), checkpoint, out, "push"), "no picture", "none.png")
     (tmp_path / "text.png").write_text("not a picture")
     refused(capsys, imagine(str(tmp_path / "text.png"), checkpoint, out, "push"), "cannot be read as a picture")
     refused(capsys, imagine(picture, checkpoint, tmp_path / "a", ""), "instruction is empty")
@@ -89,6 +91,29 @@ def test_mistakes_are_one_line_each(
     np.save(tmp_path / "narrow.npy", np.zeros((4, 6)))
     refused(capsys, imagine(picture, checkpoint, tmp_path / "f", "--actions", str(tmp_path / "narrow.npy")), "delta_x")
     assert not list(tmp_path.glob("*/vision.mp4"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["imagine", "PICTURE", "LONG"],
+        ["refine", "PICTURE", "LONG", "--critic", "checks"],
+        ["refine", "PICTURE", "LONG", "--critic", "checks", "--expand"],
+        ["run", "--task", "door-close", "LONG"],
+        ["run", "--task", "door-close", "LONG", "--plan-from", "policy"],
+        ["run", "--task", "door-close", "LONG", "--refine", "--critic", "checks"],
+        ["run", "--image", "PICTURE", "LONG", "--no-execute"],
+    ],
+    ids=lambda words: " ".join(word for word in words if word.islower() or word.startswith("-")),
+)
+def test_an_instruction_that_is_too_long_is_refused_whoever_is_given_it(
+    words: list[str], picture: str, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"PICTURE": picture, "LONG": "carefully " * 70 + "open the drawer"}
+    asked = [given.get(word, word) for word in words]
+    code = main([*asked, "--model", checkpoint, "--num-frames", "5", "--out", str(tmp_path / "out")])
+    refused(capsys, code, "73 words (73 tokens)", "reads 62 tokens", "say it shorter")
+    assert not list(tmp_path.rglob("*.mp4"))
 
 
 def test_an_existing_folder_is_never_overwritten(

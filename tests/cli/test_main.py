@@ -129,6 +129,27 @@ def test_a_folder_below_a_file_is_one_clear_line(capsys: pytest.CaptureFixture[s
     assert "cannot create the folder file/below" in error_line(capsys)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["numbers", "draw", "some", "--out", "x" * 300],
+        ["numbers", "draw", "some", "--out", "/proc/x"],
+        ["note", "--out", "x" * 300],
+        ["data", "info", "a caption in the place of a path, " * 10],
+        ["numbers", "draw", "some", "--out", "a", "--seed", "-1"],
+        ["numbers", "draw", "some", "--out", "a", "--seed", "99999999999999999999999"],
+    ],
+)
+def test_names_and_seeds_that_cannot_be_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert len(error_line(capsys)) < 250
+
+
+def test_notes_are_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    said = Command().describe({"out": "a", "notes": ["the picture was cut", "low confidence"]})
+    assert said.splitlines() == ["out  a", "note: the picture was cut", "note: low confidence"]
+
+
 def test_what_a_person_can_fix_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["numbers", "draw", "broken", "--out", "a"]) == 2
     assert error_line(capsys) == "wow: the label is broken: choose another one\n"
@@ -136,7 +157,7 @@ def test_what_a_person_can_fix_is_one_line_and_exit_code_2(capsys: pytest.Captur
 
 def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["numbers", "draw", "large", "--out", "a"]) == 2
-    assert error_line(capsys) == "wow: No space left on device: numbers.txt\n"
+    assert error_line(capsys) == "wow: No space left on device: numbers.txt; make room, or write to another disk\n"
 
 
 def test_a_missing_extra_names_the_command_that_installs_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wow.act.confidence import Confidence
+from wow.act.gripper import GripperEvent
+from wow.act.reading import Reading
 from wow.cli.episode import EpisodeRunner, EpisodeSettings
 from wow.cli.main import main
 from wow.data.action_file import read_actions
@@ -36,7 +39,8 @@ class StandIn:
     capabilities = frozenset({"image2video", "inverse_dynamics"})
 
     def __init__(self) -> None:
-        self.read: Actions | None = None
+        self.says: Actions | None = None
+        self.sure, self.notes = Confidence(1.0), ("the video was padded",)
         self.asked: list[Any] = []
         self.shown: list[tuple[Video, bool, Any]] = []
         self.imitated: list[tuple[UInt8, str, float | None]] = []
@@ -51,15 +55,17 @@ class StandIn:
     def reconstruct(self, frames: UInt8) -> UInt8:
         return np.full_like(frames, 7)
 
-    def act(self, video: Video, *, paced: bool, start: Any) -> Actions:
+    def read(self, video: Video, *, paced: bool, start: Any) -> Reading:
         self.shown.append((video, paced, start))
-        assert self.read is not None
-        return self.read if paced else replace(self.read, seconds=None)
+        assert self.says is not None
+        actions = self.says if paced else replace(self.says, seconds=None)
+        nowhere, closing = np.zeros((len(actions) + 1, 3)), GripperEvent(3, "close", 0.75)
+        return Reading(actions, nowhere, nowhere, nowhere[:, 0], (closing,), 0.0, self.sure, self.notes)
 
     def imitate(self, picture: UInt8, prompt: str, *, fps: float | None) -> Actions:
         self.imitated.append((picture, prompt, fps))
-        assert self.read is not None
-        return self.read
+        assert self.says is not None
+        return self.says
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +82,7 @@ def test_what_was_read_off_the_imagined_video_is_executed(standing_in: StandIn) 
     running = runner(standing_in, candidates=2)
     arm = running.reset("door-close", 100_000)
     start, scene = arm.target, arm.look()
-    standing_in.read = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
+    standing_in.says = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
     outcome = running.run("door-close", 100_000)
     assert outcome.success and len(outcome.legs) == 1
     assert [request.prompt for request in standing_in.asked] == ["close the door"] * 2
@@ -93,7 +99,7 @@ def test_what_was_read_off_the_imagined_video_is_executed(standing_in: StandIn) 
 def test_the_truth_takes_the_place_of_earlier_stages(standing_in: StandIn) -> None:
     running = runner(standing_in, plan_from="video")
     arm = running.reset("door-close", 100_000)
-    standing_in.read = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
+    standing_in.says = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
     standing_in.shown.clear()
     outcome = running.run("door-close", 100_000)
     assert outcome.success and outcome.legs[0].plan.truth_succeeds
@@ -109,7 +115,7 @@ def test_a_policy_is_executed_without_a_world_model(standing_in: StandIn) -> Non
     running = runner(standing_in, plan_from="clone", fps=20.0, replan_every=10)
     arm = running.reset("door-close", 100_000)
     scene, asked = arm.look(), len(standing_in.asked)
-    standing_in.read = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
+    standing_in.says = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
     outcome = running.run("door-close", 100_000, "shut it")
     assert len(outcome.legs) > 1 and outcome.legs[0].plan.video is None and outcome.legs[0].num_steps == 40
     pictures, prompts, paces = zip(*standing_in.imitated, strict=True)
@@ -209,6 +215,8 @@ def test_the_same_seed_has_the_same_success_however_many_processes_there_are(tmp
         (["--task", "drawer-opne"], "drawer-open"),
         (["--suite", "drawer-open,puhs"], "push"),
         (["--task", "push", "--suite", "avdc-11"], "--task drawer-open"),
+        (["--suite", "metaworld50"], "did you mean metaworld-50?"),
+        (["--task", "push", "--seed", "-1"], "--seed"),
         (["--task", "push", "--candidates", "0"], "--candidates"),
         (["--task", "push", "--budget", "0"], "--budget"),
         (["--task", "push", "--plan-from", "hope"], "actions"),
@@ -225,19 +233,25 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_plan_for_a_picture_is_written_and_not_executed(
-    tmp_path: Path, standing_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, standing_in: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("wow.assembly.load", lambda name, device=None: standing_in)
     card = sawyer_card(RecordingOptions())
-    standing_in.read = Actions(np.full((16, 7), 0.01, np.float32), card, None, np.full((16, 7), 0.002, np.float32))
+    standing_in.says = Actions(np.full((16, 7), 0.01, np.float32), card, None, np.full((16, 7), 0.002, np.float32))
+    monkeypatch.setattr(standing_in, "sure", Confidence(0.25, ("nothing fits",)))
+    monkeypatch.setattr(standing_in, "notes", ("nothing fits",))
     Image.new("RGB", (90, 60), "grey").save(tmp_path / "scene.png")
     out = tmp_path / "out"
     assert main(["run", "--image", str(tmp_path / "scene.png"), "push", "--no-execute", "--out", str(out)]) == 0
     assert {str(path.relative_to(out)) for path in out.rglob("*.*")} == {
         "filmstrip.png", "actions.png", "run.json", "plans/00.json", "plans/00.mp4",
     }  # fmt: skip
-    assert np.array_equal(read_actions(out / "plans/00.json", card).values, standing_in.read.values)
-    assert json.loads((out / "run.json").read_text())["uncertainty"] > 0
+    assert np.array_equal(read_actions(out / "plans/00.json", card).values, standing_in.says.values)
+    run, plan = (json.loads((out / name).read_text()) for name in ("run.json", "plans/00.json"))
+    assert run["uncertainty"] > 0 and run["confidence"] == plan["confidence"] == 0.25
+    assert plan["events"] == [{"transition": 3, "gripper": "close", "probability": 0.75}]
+    assert plan["notes"] == ["nothing fits"] and run["notes"] == ["plan 1: nothing fits"]
+    assert "note: plan 1: nothing fits" in capsys.readouterr().out, "nobody is to find out by reading JSON"
     assert standing_in.shown[-1][2] is None, "nobody knows where the hand is in a picture"
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from wow.data.action_file import check_limits, read_actions, write_actions
+from wow.data.action_file import check_limits, read_actions, read_events, write_actions
 from wow.types import Actions, Dimension, Embodiment, WowError
 
 ARM = Embodiment(
@@ -65,6 +65,10 @@ def test_what_is_said_beside_the_numbers_is_kept(tmp_path: Path) -> None:
     assert content["dimensions"][0] == {"name": "delta_x", "unit": "m", "frame": "world", "low": -0.04, "high": 0.04}
     assert content["seconds"] is None and read_actions(path, ARM).seconds is None
     assert [file.name for file in tmp_path.iterdir()] == ["actions.json"], "no leftovers"
+    assert read_events(path) == events
+    broken = [{"transition": 99, "gripper": "close"}, {"transition": "2"}, "close", *events]
+    path.write_text(json.dumps({**content, "events": broken}))
+    assert read_events(path) == events, "those of which a picture can be made"
 
 
 @pytest.mark.parametrize("kind", ["npy", "list", "values"])

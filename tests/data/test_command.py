@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from wow.cli.main import main
+from wow.data import open_dataset
 from wow.data.inspect import looks_like_bgr
 from wow.data.video_file import write_video
 from wow.types import Video
@@ -61,6 +62,46 @@ def test_bad_input_is_one_line_and_can_be_left_out(
     assert code == 0 and summary["episodes"] == 2 and "episode_000001.mp4" in summary["problems"][0]
     code, summary, _ = run(capsys, "info", root)
     assert code == 0 and len(summary["problems"]) == 1
+
+
+def cut_off(video: Path) -> None:
+    video.write_bytes(video.read_bytes()[:400])
+
+
+def test_a_damaged_episode_keeps_its_number(make_dataset: Callable[..., Path], tmp_path: Path, capsys: Capture) -> None:
+    """Whoever asks for episode 1 is told what is wrong with it; nobody is shown another one in its place."""
+    root = make_dataset(3)
+    videos = sorted(root.rglob("*.mp4"))
+    cut_off(videos[1])
+    code, _, error = run(capsys, "show", root, "--episode", 1, "--out", tmp_path / "one")
+    assert code == 2 and "file-001.mp4: episode 1: not a readable video" in error, error
+    assert len(error.strip().splitlines()) == 1 and not list(tmp_path.glob("one/*.png"))
+    code, summary, _ = run(capsys, "show", root, "--episode", 2, "--out", tmp_path / "two")
+    assert code == 0 and summary["task"] == "push block 2" and summary["frames"] == 12
+    code, _, error = run(capsys, "show", root, "--episode", 3, "--out", tmp_path / "three")
+    assert code == 2 and "there is no episode 3: it has 3, from 0 to 2" in error
+    cut_off(videos[0])
+    cut_off(videos[2])
+    code, _, error = run(capsys, "show", root, "--out", tmp_path / "none")
+    assert code == 2 and "file-000.mp4: episode 0: not a readable video" in error, error
+
+
+def test_a_damaged_episode_is_skipped_and_no_other_imported_for_it(
+    make_v2: Callable[..., Path], tmp_path: Path, capsys: Capture
+) -> None:
+    root = make_v2(num_episodes=4)
+    cut_off(root / "videos/chunk-000/observation.images.top/episode_000001.mp4")
+    code, summary, _ = run(capsys, "import", root, tmp_path / "some", "--skip-bad", "--episodes", "1-2")
+    assert code == 0 and summary["imported_now"] == 1
+    assert ["episode_000001.mp4: episode 1" in problem for problem in summary["problems"]] == [True]
+    assert [record.facts["imported_from"]["episode"] for record in open_dataset(tmp_path / "some").records] == [2]
+    code, _, error = run(capsys, "import", root, tmp_path / "none", "--skip-bad", "--episodes", "1")
+    assert code == 2 and "no usable episode among those asked for" in error and "episode_000001.mp4" in error
+    code, _, error = run(capsys, "import", root, tmp_path / "strict", "--episodes", "0-1")
+    assert code == 2 and "episode_000001.mp4: episode 1" in error and "--skip-bad" in error
+    assert not (tmp_path / "none").exists() and not (tmp_path / "strict").exists()
+    code, summary, _ = run(capsys, "import", root, tmp_path / "others", "--episodes", "0,3")
+    assert code == 0 and summary["imported_now"] == 2 and summary["problems"] == [], "nobody asked for the damaged one"
 
 
 def wooden_table() -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -55,6 +55,8 @@ def test_more_surplus_frames_are_an_error(make_annotated: Callable[..., Path]) -
     with pytest.raises(WowError, match="episode 0001: camera camera_0 has 9 frames, the other data 6 rows"):
         open_dataset(root)
     assert open_dataset(root, skip_bad=True).names == ("0000",)
+    (root / "annotation/val/0000.json").write_text('{"videos": []}')
+    assert sorted(open_dataset(root, skip_bad=True).left_out) == [0, 1]
 
 
 def test_a_jsonl_of_films(tmp_path: Path) -> None:
@@ -81,6 +83,9 @@ def test_a_jsonl_of_films(tmp_path: Path) -> None:
         open_dataset(tmp_path)
     dataset = open_dataset(tmp_path, skip_bad=True)
     assert len(dataset) == 2 and len(dataset.problems) == 3
+    assert dataset.numbers == (0, 1) and sorted(dataset.left_out) == [2, 3, 4]
+    (tmp_path / "clips/a.mp4").unlink()
+    assert open_dataset(tmp_path, skip_bad=True).numbers == (1,)
 
 
 def test_a_folder_of_films_and_texts(tmp_path: Path) -> None:
@@ -100,6 +105,11 @@ def test_a_folder_of_films_and_texts(tmp_path: Path) -> None:
     said = [str(problem) for problem in dataset.problems]
     assert "11.txt" in said[0] and "missing or empty" in said[0]
     assert "64x64 at 10 frames per second, not 32x32" in said[1] and "13.mp4" in said[2]
+    (tmp_path / "2.txt").unlink()
+    dataset = open_dataset(tmp_path, skip_bad=True)
+    assert dataset.numbers == (0, 2) and dataset.records[dataset.index_of(2)].task == "do thing 10"
+    with pytest.raises(WowError, match=r"2\.txt: episode 2: the text is missing or empty$"):
+        dataset.index_of(1)
 
 
 def write_hdf5(
@@ -128,6 +138,9 @@ def test_inverse_dynamics_hdf5(tmp_path: Path) -> None:
         open_dataset(tmp_path)
     dataset = open_dataset(tmp_path, skip_bad=True)
     assert dataset.names == ("a", "b") and [problem.episode for problem in dataset.problems] == ["c", "d"]
+    (tmp_path / "a.hdf5").write_bytes(b"")
+    dataset = open_dataset(tmp_path, skip_bad=True)
+    assert dataset.numbers == (1,) and sorted(dataset.left_out) == [0, 2, 3]
 
 
 def test_an_unstated_rate_is_assumed_and_said(tmp_path: Path) -> None:
@@ -166,6 +179,15 @@ def test_a_card_survives_json(card: Embodiment) -> None:
     assert embodiment_from_json(json.loads(json.dumps(embodiment_to_json(full)))) == full
     with pytest.raises(WowError, match=r"here: not an embodiment card \('action'\)"):
         embodiment_from_json({"robot": "x", "rate": 1}, "here")
+    card = {"robot": "x", "rate": 1, "action": [{"name": "a", "unit": "m", "low": -1, "high": 1}]}
+    for wrong, said in (
+        ({"rate": -3}, "rate is -3"),
+        ({"rate": "fast"}, "rate is 'fast'"),
+        ({"action": [{"name": "a", "unit": "m", "low": 5, "high": -5}]}, "from 5 to -5"),
+        ({"action": [{"name": "a", "unit": "m", "low": "low"}]}, "limits of a"),
+    ):
+        with pytest.raises(WowError, match=f"here.*{said}"):
+            embodiment_from_json({**card, **wrong}, "here")
 
 
 @pytest.mark.skipif(not SAMPLES, reason="WOW_RECORDINGS names no folder")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wow.foundation.card import Card, Frames, Part
-from wow.foundation.cards import CARDS, card
+from wow.foundation.cards import CARDS, card, check_slip, is_known
 from wow.foundation.inventory import find_parts
 from wow.types import WowError
 
@@ -71,6 +71,39 @@ def test_an_unknown_name_is_answered_with_the_closest() -> None:
         card("WoW-1-Wan-14B-2M-")
 
 
+@pytest.mark.parametrize(
+    "said, meant",
+    [
+        ("wow-1-wan-14b", "did you mean wow-1-wan-14b-600k or wow-1-wan-14b-2m?"),
+        ("WoW-1-Wan-14B-2m", "did you mean wow-1-wan-14b-2m"),
+        ("x-humanoid/wow-1-wan-14b-2m", r"did you mean X-Humanoid/WoW-1-Wan-14B-2M\?"),
+        ("X-Humanoid/WoW-1-Wan-14B-2MM", "did you mean X-Humanoid/WoW-1-Wan-14B-2M"),
+        ("wow-1-wan-14b=models/wow", "no model called 'wow-1-wan-14b': did you mean"),
+        ("svd", r"did you mean svd-xt\?"),
+    ],
+)
+def test_a_slip_of_the_pen_is_answered_with_what_was_meant(said: str, meant: str) -> None:
+    assert not is_known(said)
+    with pytest.raises(WowError, match=meant):
+        check_slip(said)
+    with pytest.raises(WowError, match=meant):
+        card(said)
+
+
+@pytest.mark.parametrize(
+    "said", ["wow-mini", "wow-min", "wow", "nearest", "first-frame", "runs/own", "models/wow-1-wan-14b-2m", "./own", ""]
+)
+def test_what_may_be_something_else_is_not_taken_for_a_slip(said: str) -> None:
+    assert not is_known(said)
+    check_slip(said)
+
+
+@pytest.mark.parametrize("said", ["./nowhere", "~/nowhere", "models/nowhere"])
+def test_a_folder_that_is_not_there_is_called_a_folder(said: str) -> None:
+    with pytest.raises(WowError, match=f"there is no folder {said}"):
+        card(said)
+
+
 def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "WoW_video_dit.pt").touch()
     (tmp_path / "google" / "umt5-xxl").mkdir(parents=True)
@@ -103,7 +136,7 @@ def test_the_table_is_shown_and_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     *table, last = done.stdout.splitlines()
-    assert [line.split()[0] for line in table[1 : 1 + len(CARDS)]] == list(CARDS)
+    assert [line.split()[0] for line in table[1 : 2 + len(CARDS)]] == ["wow-mini", *CARDS]
     assert [model["name"] for model in json.loads(last)["models"]] == list(CARDS)
 
 
@@ -123,6 +156,18 @@ def test_the_table_says_what_each_plan_takes_of_a_gpu(capsys: pytest.CaptureFixt
         assert ("none, int8" in takes) == (one.family != "svd")
         plan = choose(one, job_of(one), Machine("large", 1000 * GB, 1000 * GB, 1e15))
         assert takes["none"] == round(plan.cost.gpu / GB, 1)
+
+
+def test_our_own_model_has_a_row_and_a_page_too(capsys: pytest.CaptureFixture[str]) -> None:
+    from wow.cli.main import main
+
+    assert main(["models", "wow-mini", "--json"]) == 0
+    page, *_, last = capsys.readouterr().out.splitlines()
+    own = json.loads(last)["own"]
+    assert page == own["name"] == "wow-mini" and "policy" in own["modes"] and own["num_frames"] == 17
+    assert 1e7 < own["parameters"] < 1e8 and own["weights_mb"] < 100
+    assert main(["models", "wow-mini", "somewhere"]) == 2
+    assert "leave the folder away" in capsys.readouterr().err
 
 
 def test_one_card_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from wow.foundation.memory import (
     tokens,
     weights,
 )
-from wow.foundation.plan import Wish, candidates, choose, fits, settings
+from wow.foundation.plan import Unsuited, Wish, candidates, choose, enough, fits, settings
 from wow.types import WowError
 
 H100 = Machine("NVIDIA H100 80GB HBM3", 80 * GB, 512 * GB, 989e12)
@@ -132,6 +132,30 @@ def test_without_a_gpu_hours_of_waiting_are_refused_unless_asked_for() -> None:
     assert choose(WAN_1B, job_of(WAN_1B), CPU, Wish(device="cpu")).device == "cpu"
     quick = Job(64, 64, 5, 2)
     assert choose(WAN_1B, quick, CPU).device == "cpu"
+
+
+@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("machine", [CPU, replace(SMALL, vram=4 * GB, ram=8 * GB)], ids=["no GPU", "a tiny one"])
+def test_a_machine_that_is_said_to_be_enough_is_enough_and_hardly_more(name: str, machine: Machine) -> None:
+    card, job = CARDS[name], job_of(CARDS[name])
+    larger = enough(card, job, machine)
+    assert larger is not None and larger.vram >= machine.vram and larger.ram >= machine.ram
+    assert fits(choose(card, job, larger).cost, larger)
+    with pytest.raises(Unsuited):
+        choose(card, job, replace(larger, vram=larger.vram / 2, ram=machine.ram))
+
+
+def test_who_is_refused_hears_what_is_lacking_and_what_to_type_for_a_machine_that_is_enough() -> None:
+    with pytest.raises(Unsuited) as refusal:
+        choose(WAN_14B, job_of(WAN_14B, 41), replace(CPU, ram=25 * GB))
+    said = str(refusal.value)
+    assert "there is no NVIDIA GPU here" in said and "25 GB" in said and "\n" not in said
+    assert "(wow plan-memory wow-1-wan-14b-2m --num-frames 41 --vram 16 --ram 48 plans" in said
+    with pytest.raises(Unsuited, match=r"--offload none --vram 48 --ram 64 plans"):
+        choose(WAN_14B, job_of(WAN_14B), replace(SMALL, vram=16 * GB), Wish(offload="none"))
+    with pytest.raises(Unsuited, match=r"--device cpu --ram 48 plans") as refusal:
+        choose(WAN_14B, job_of(WAN_14B), replace(CPU, ram=25 * GB), Wish(device="cpu"))
+    assert "NVIDIA" not in str(refusal.value), "who asks for the CPU knows"
 
 
 def test_quantising_is_taken_only_where_nothing_exact_fits() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from wow.foundation.cards import CARDS
+from wow.foundation.holdings import holdings
+from wow.foundation.repositories import offered
 from wow.foundation.source import find
 from wow.types import WowError
 
@@ -64,6 +69,42 @@ def test_what_is_not_there_is_named_and_the_base_alone_is_no_model() -> None:
         find(WOW)
 
 
+@pytest.mark.parametrize("name", CARDS)
+def test_the_commands_that_are_advised_fetch_every_part(name: str) -> None:
+    """Of the repositories that hold a whole model together each is named once; alternatives to them are not."""
+    card = CARDS[name]
+    with pytest.raises(WowError) as refusal:
+        find(name)
+    fetched = re.findall(r"hf download (\S+)", str(refusal.value))
+    assert fetched == list(card.repositories) and set(fetched) <= set(card.source)
+    assert len(fetched) == (2 if name.startswith("wow-") or name == "cosmos-predict2.5-2b" else 1)
+    assert set().union(*(offered(card, repository) for repository in fetched)) == {part.role for part in card.parts}
+
+
+def test_only_what_is_still_missing_is_fetched() -> None:
+    snapshot(OWN, "WoW_video_dit.pt")
+    with pytest.raises(WowError, match=rf"lacks vae: .*\(hf download {BASE} fetches it\)$"):
+        find(WOW)
+    put(Path("models", WOW), *OF_BASE)
+    assert find(WOW).places["vae"] == Path("models", WOW, "Wan2.1_VAE.pth")
+
+
+def test_a_part_that_a_whole_download_lacks_is_looked_for_elsewhere_too() -> None:
+    repository = "nvidia/Cosmos-Predict2-2B-Video2World"
+    snapshot(repository, "model-720p-16fps.pt", "tokenizer/tokenizer.pth")
+    with pytest.raises(
+        WowError, match=rf"lacks text_encoder.*hf download {repository} && hf download google-t5/t5-11b"
+    ):
+        find("cosmos-predict2-2b")
+
+
+def test_a_hub_id_is_the_model_that_is_there_and_not_one_that_was_made_from_it() -> None:
+    with pytest.raises(WowError, match=r"^wan2\.1-i2v-14b-480p is not on this machine"):
+        find(BASE)
+    with pytest.raises(WowError, match=r"^cosmos-predict2-2b is not on this machine"):
+        find("nvidia/Cosmos-Predict2-2B-Video2World")
+
+
 def test_a_repository_may_be_one_part_of_a_model() -> None:
     own = snapshot("nvidia/Cosmos-Predict2-2B-Video2World", "model-720p-16fps.pt", "tokenizer/tokenizer.pth")
     words = snapshot("google-t5/t5-11b", "config.json", "pytorch_model.bin", "spiece.model")
@@ -83,3 +124,28 @@ def test_several_folders_can_be_named_and_the_first_that_has_a_part_counts(tmp_p
         find(f"{WOW}={one},{cosmos}")
     with pytest.raises(WowError, match="there is no folder nowhere"):
         find(f"{WOW}={one},nowhere")
+
+
+def test_what_is_held_here_is_told_whole_or_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert holdings() == []
+    snapshot(BASE, *OF_BASE)
+    assert holdings() == [], "parts that others have too are no model"
+    monkeypatch.setenv("WOW_MODELS", str(tmp_path / "shelf"))
+    put(tmp_path / "shelf" / WOW, "WoW_video_dit.pt")
+    put(tmp_path / "models" / "wow-1-wan-14b-600k", "WoW_video_dit.pt", *OF_BASE[:1])
+    put(tmp_path / "models" / "a-lora", "adapter.safetensors")
+    shutil.rmtree("hub")
+    own, other = sorted(holdings(), key=lambda held: held.name)[::-1]
+    assert own.name == "wow-1-wan-14b-600k" == Path(own.folders[0]).name
+    assert own.problem == "lacks text_encoder, tokenizer, image_encoder" and own.remedy == f"hf download {BASE}"
+    assert other.name == WOW and other.folders == (tmp_path / "shelf" / WOW,) and "lacks vae" in other.problem
+    snapshot(BASE, *OF_BASE)
+    (tmp_path / "shelf" / WOW / "WoW_video_dit.pt").write_bytes(b"123")
+    whole = next(held for held in holdings() if held.name == WOW)
+    assert whole.problem == whole.remedy == "" and whole.bytes == 3 and len(whole.folders) == 2
+
+
+def test_a_folder_by_another_name_is_held_too_and_told_where_it_cannot_be_read(tmp_path: Path) -> None:
+    put(tmp_path / "models" / "mine", "WoW_video_dit.pt", "Wan2.1_VAE.pth")
+    (held,) = holdings()
+    assert held.name == "mine" and "WoW_video_dit.pt" in held.problem and "models/mine" in held.remedy

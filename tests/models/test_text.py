@@ -75,6 +75,17 @@ def test_padding_does_not_change_the_vectors(conditioner: TextConditioner) -> No
     torch.testing.assert_close(padded[:, :length], plain, atol=1e-5, rtol=0)
 
 
+def test_the_beginning_of_a_long_text_is_exactly_what_is_encoded_of_it(conditioner: TextConditioner) -> None:
+    for words in ("carefully " * 70, "Unbeleaguered übergroße grippers, " * 30, "open the drawer"):
+        kept = conditioner.beginning(words)
+        assert words.startswith(kept) and conditioner.beginning(kept) == kept
+        assert torch.equal(conditioner.tokenize([kept])[0], conditioner.tokenize([words])[0])
+        conditioner.check(kept, "somebody")
+    conditioner.check("open " * 62, "somebody")
+    with pytest.raises(WowError, match=r"has 63 words \(63 tokens\), and somebody reads 62 tokens: say it shorter$"):
+        conditioner.check("open " * 63, "somebody")
+
+
 def test_a_batch_gives_what_its_texts_give_alone(conditioner: TextConditioner) -> None:
     texts = ["open the drawer", "The robot reaches for the red puck and pushes it forward to the goal.", ""]
     tokens, mask = conditioner.encode(texts)

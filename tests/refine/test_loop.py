@@ -111,6 +111,17 @@ def test_the_best_is_the_best_seen_and_never_worse_than_the_first(seed: int) -> 
     assert history[0].prompt == "tidy up"
 
 
+def test_a_prompt_that_nobody_can_read_does_not_end_the_search() -> None:
+    def check(prompt: str) -> None:
+        if prompt.endswith("try 2"):
+            raise WowError("the prompt is too long")
+
+    dreamer = Dreamer()
+    search = refine(PICTURE, "tidy up", team(imagine=dreamer, check=check), FOREVER)
+    assert "try 2" not in {prompt for prompt, _ in dreamer.asked} and len(dreamer.asked) == 12
+    assert [done.note for done in search.rounds[2:]] == ["no new prompt: the prompt is too long"] * 4
+
+
 @pytest.mark.parametrize(("samples", "candidates"), [(1, 1), (1, 4), (5, 2), (8, 3), (7, 7)])
 def test_the_budget_of_videos_is_kept_exactly_and_no_seed_comes_twice(samples: int, candidates: int) -> None:
     dreamer = Dreamer()

@@ -22,6 +22,20 @@ ELSEWHERE = 0.025
 a camera that stands still."""
 
 
+LOOK_GRID = 8
+"""Cells along each side of a picture whose colours tell what it looks like."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What pictures looked like: mean and deviation [LOOK_GRID * LOOK_GRID * 3] of the colours of cells [of 255], and
+    how far a picture may be from that, as in `wow.act.confidence.unlike`."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    most: float
+
+
 @dataclass(frozen=True)
 class Ranges:
     """What was seen on held-out episodes: low and high bounds, or high ones.
@@ -29,7 +43,7 @@ class Ranges:
     seconds: robot time from frame to frame. robot: the share of the picture that the robot fills. changed: the share
     of a picture that changes from a frame to the next. spread: the mean deviation of a step, in spreads of the
     actions. disagreement: of steps and places, in their deviations. elsewhere: the share of a picture that changes away
-    from the robot.
+    from the robot. look: what pictures looked like, None where that was not measured.
     """
 
     seconds: tuple[float, float]
@@ -38,6 +52,7 @@ class Ranges:
     spread: float
     disagreement: float
     elsewhere: float = ELSEWHERE
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,14 @@ def calibration_from_json(document: Mapping[str, Any], origin: str) -> Calibrati
         seconds, robot = ((float(low), float(high)) for low, high in (ranges["seconds"], ranges["robot"]))
         highest = {key: float(ranges[key]) for key in ("changed", "spread", "disagreement")}
         highest["elsewhere"] = float(ranges.get("elsewhere", ELSEWHERE))
-        return Calibration(**rows, ranges=Ranges(seconds, robot, **highest))
+        look = None if ranges.get("look") is None else _look(ranges["look"])
+        return Calibration(**rows, ranges=Ranges(seconds, robot, **highest, look=look))
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise WowError(f"{origin}: its calibration cannot be read ({problem!r}); train and export it again") from None
+
+
+def _look(document: Mapping[str, Any]) -> Look:
+    mean, deviation = (tuple(float(x) for x in document[key]) for key in ("mean", "deviation"))
+    if not len(mean) == len(deviation) == LOOK_GRID * LOOK_GRID * 3:
+        raise ValueError(f"a look has {LOOK_GRID * LOOK_GRID * 3} colours")
+    return Look(mean, deviation, float(document["most"]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.act.calibration import Ranges
+from wow.act.calibration import LOOK_GRID, Look, Ranges
 from wow.types import Float32, UInt8, WowError
 
 DARKEST = 4.0
@@ -23,6 +23,8 @@ SHARE = 0.3
 """A cell is the robot's from this share of it on."""
 LAG = 8
 """Transitions over which a picture is watched for changes away from the robot: slow ones add up."""
+LEAST_DEVIATION = 5.0
+"""What is added to the deviation of a cell's colour [of 255]: the light may change a little where it never did."""
 LOW = 0.5
 """Confidence below this is called low."""
 NOTABLE = 0.9
@@ -54,7 +56,8 @@ class Signs:
     seconds: between frames, None where unknown. changed: the share of the picture that changes in each transition [T].
     robot: the share that the robot fills in each frame [T+1]; None where nobody looked for it. spread: the mean
     deviation of each step [T] in spreads of the actions. disagreement: as in `Ranges`. elsewhere: the largest share of
-    the picture that changes away from the robot, None where nobody knows where it is.
+    the picture that changes away from the robot, None where nobody knows where it is. look: see `look_of`; None where
+    nobody looked.
     """
 
     seconds: float | None
@@ -63,6 +66,7 @@ class Signs:
     spread: Array
     disagreement: float
     elsewhere: float | None = None
+    look: Array | None = None
 
 
 def refuse_blank(frames: UInt8) -> None:
@@ -75,6 +79,20 @@ def refuse_blank(frames: UInt8) -> None:
         raise WowError(
             f"the video is {kind} (its brightness deviates by {contrast.max():.1f} of 255 at most): give one of a robot"
         )
+
+
+def look_of(frames: UInt8) -> Array:
+    """The colours of the cells of a grid, the mean of all frames [T, H, W, 3]: [LOOK_GRID * LOOK_GRID * 3]."""
+    height, width = (side // LOOK_GRID for side in frames.shape[1:3])
+    picture = frames[:, : height * LOOK_GRID, : width * LOOK_GRID].mean(axis=0)
+    cells: Array = picture.reshape(LOOK_GRID, height, LOOK_GRID, width, 3).mean(axis=(1, 3))
+    return cells.reshape(-1)
+
+
+def unlike(look: Array, usual: Look) -> float:
+    """How far a picture is from what pictures looked like: the mean square of its colours in their deviations."""
+    off = (look - np.array(usual.mean)) / (np.array(usual.deviation) + LEAST_DEVIATION)
+    return float(np.square(off).mean())
 
 
 def changed_share(frames: UInt8) -> Array:
@@ -154,6 +172,8 @@ def _outside(signs: Signs, ranges: Ranges) -> list[tuple[float, str]]:
             "most: a moving camera, or another scene?"
         )
         found.append((_score(signs.elsewhere, 0.0, ranges.elsewhere), said))
+    if signs.look is not None and ranges.look is not None:
+        found.append(_seen(signs.look, ranges.look))
     spread = float(np.median(signs.spread))
     said = (
         f"the model is unsure: its deviations are {spread / ranges.spread:.1f} times the largest on held-out episodes"
@@ -165,6 +185,21 @@ def _outside(signs: Signs, ranges: Ranges) -> list[tuple[float, str]]:
     )
     found.append((_score(signs.disagreement, 0.0, ranges.disagreement), said))
     return [(score, said) for score, said in found if score < 1.0]
+
+
+def unfamiliar(frames: UInt8, ranges: Ranges | None) -> tuple[str, ...]:
+    """What there is to say of pictures [T, H, W, 3] that look unlike those of training; nothing where they do not."""
+    score, said = (1.0, "") if ranges is None or ranges.look is None else _seen(look_of(frames), ranges.look)
+    return () if score >= NOTABLE else (said,)
+
+
+def _seen(look: Array, usual: Look) -> tuple[float, str]:
+    off = unlike(look, usual)
+    said = (
+        f"the scene looks {off / usual.most:.1f} times as far from those of training as any of them: another scene, "
+        "camera or light, or a picture that is mirrored or upside down?"
+    )
+    return _score(off, 0.0, usual.most), said
 
 
 def _score(value: float, low: float, high: float) -> float:

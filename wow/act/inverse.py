@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wow.act.calibration import Calibration
-from wow.act.confidence import Signs, changed_elsewhere, changed_share, judge, refuse_blank, worth_saying
+from wow.act.confidence import (
+    Signs,
+    changed_elsewhere,
+    changed_share,
+    judge,
+    look_of,
+    refuse_blank,
+    unfamiliar,
+    worth_saying,
+)
 from wow.act.flow import flow_between
 from wow.act.reading import Layout, Raw, Reading, conclude
 from wow.models.fit import fit_frames
@@ -90,6 +99,10 @@ class InverseDynamics:
         confidence = judge(signs, None if self.calibration is None else self.calibration.ranges)
         return replace(reading, confidence=confidence, notes=(*notes, *worth_saying(confidence)))
 
+    def doubts(self, frames: UInt8) -> list[str]:
+        """What speaks against pictures [T, H, W, 3] as a scene: that they look unlike those of training."""
+        return list(unfamiliar(frames, None if self.calibration is None else self.calibration.ranges))
+
     @torch.no_grad()
     def predict(self, frames: UInt8, seconds: float | None, robot: Float32 | None = None) -> Raw:
         """What the network says of frames [T+1, size, size, 3]. robot: its share of each patch [T+1, h/4, w/4]."""
@@ -125,6 +138,7 @@ class InverseDynamics:
             spread=(deviations[:, moving] / spread[moving]).mean(axis=1),
             disagreement=reading.disagreement,
             elsewhere=None if raw.cells is None or not self._knows_robot else changed_elsewhere(frames, raw.cells),
+            look=look_of(frames),
         )
 
     # ---- inside ----
@@ -149,6 +163,11 @@ class InverseDynamics:
             raise WowError(
                 f"{self.name} says {said}, as {self.embodiment.robot} needs; the card of {card.robot} has other "
                 "actions: train a model on its episodes with wow train idm"
+            )
+        if difference := self.embodiment.difference(card):
+            raise WowError(
+                f"the actions of {self.name} mean what the card of {self.embodiment.robot} says, not what that of "
+                f"{card.robot} does: {difference}; mend the card, or train a model on its episodes with wow train idm"
             )
         return card
 

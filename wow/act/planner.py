@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.act.arm import Scene
+from wow.act.reading import Reading
 from wow.types import Actions, UInt8, Video
 
 Array = NDArray[np.float64]
@@ -20,13 +21,14 @@ Array = NDArray[np.float64]
 class Plan:
     """What to do, and why.
 
-    video: what it was read from; None where it was given. candidates: the uncertainty (see `uncertainty_of`) of every
-    future that was imagined, in their order; the chosen one's is the least. truth_succeeds: whether the demonstration
-    that it is made of does; None where there is none. The seconds are those of planning.
+    video: what it was read from, reading: all that was read; None where it was given. candidates: the uncertainty (see
+    `uncertainty_of`) of every future that was imagined, in their order; the chosen one's is the least. truth_succeeds:
+    whether the demonstration that it is made of does; None where there is none. The seconds are those of planning.
     """
 
     actions: Actions
     video: Video | None = None
+    reading: Reading | None = None
     candidates: tuple[float, ...] = ()
     truth_succeeds: bool | None = None
     seconds_to_imagine: float = 0.0
@@ -55,8 +57,8 @@ class Imagines(Protocol):
 class Acts(Protocol):
     """An inverse dynamics model."""
 
-    def __call__(self, video: Video, start: Array | None, paced: bool, /) -> Actions:
-        """The actions of a video. start: the hand's target in its first frame [3, m], where it is known. paced: whether
+    def __call__(self, video: Video, start: Array | None, paced: bool, /) -> Reading:
+        """What a video says. start: the hand's target in its first frame [3, m], where it is known. paced: whether
         the video's rate is robot time."""
 
 
@@ -118,12 +120,13 @@ class ImaginingPlanner:
         imagined = time.perf_counter()
         read = [self.act(video, start, self.paced) for video in videos]
         acted = time.perf_counter()
-        doubts = [uncertainty_of(actions) for actions in read]
+        doubts = [uncertainty_of(reading.actions) for reading in read]
         known = tuple(doubt for doubt in doubts if doubt is not None)
         best = int(np.argmin(known)) if len(known) == len(read) else 0
         return Plan(
-            actions=read[best],
+            actions=read[best].actions,
             video=videos[best],
+            reading=read[best],
             candidates=known,
             seconds_to_imagine=imagined - began,
             seconds_to_act=acted - imagined,
@@ -156,12 +159,13 @@ class DemonstratingPlanner:
         began = time.perf_counter()
         video = Video(frames if self.reconstruct is None else self.reconstruct(frames), truth.video.fps / every)
         coded = time.perf_counter()
-        actions = self.act(video, scene.target, self.paced)
+        reading = self.act(video, scene.target, self.paced)
         acted = time.perf_counter()
-        doubt = uncertainty_of(actions)
+        doubt = uncertainty_of(reading.actions)
         return Plan(
-            actions=actions,
+            actions=reading.actions,
             video=video,
+            reading=reading,
             candidates=() if doubt is None else (doubt,),
             truth_succeeds=truth.success,
             seconds_to_imagine=coded - began,

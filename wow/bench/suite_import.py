@@ -134,8 +134,8 @@ def _sources(source: Path, options: ImportOptions) -> _Sources:
         dataset = open_dataset(source, format=formats[0], skip_bad=True)
         told = [SuiteProblem(str(p.episode or ""), p.what, p.left_out) for p in dataset.problems]
         problems = tuple(dict.fromkeys(told))  # once for each episode, not for each of its cameras
-        numbers = range(min(len(dataset), options.limit or len(dataset)))
-        return _Sources({f"episode_{n:06d}": _reader_of_episode(dataset, n, options) for n in numbers}, problems)
+        taken = dataset.numbers[: options.limit or None]
+        return _Sources({f"episode_{n:06d}": _reader_of_episode(dataset, n, options) for n in taken}, problems)
     if not source.is_dir():
         raise WowError(f"{source} is no dataset that is known and no folder: name a dataset or a folder of videos")
     if (source / CARD).is_file():
@@ -169,7 +169,7 @@ def _reader_of_episode(dataset: Dataset, number: int, options: ImportOptions) ->
         camera = options.camera or next(iter(camera.name for camera in dataset.embodiment.cameras), None)
         if camera is None:
             raise WowError("has no camera")
-        episode = dataset.episode(number, [camera])
+        episode = dataset.episode(dataset.index_of(number), [camera])
         if not episode.task.strip():
             raise WowError("has no instruction")
         video, rows = _shortened(episode.videos[camera], options)

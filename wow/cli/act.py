@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from wow.cli.film import events_json
 from wow.cli.options import MakesFile, Summary
 from wow.types import Embodiment, UInt8, Video, WowError
 
@@ -59,10 +60,7 @@ class Act(MakesFile):
         loaded = time.perf_counter()
         reading = inverse.read(video, mask=self._mask(video), paced=self.pace == "video", embodiment=card)
         read = time.perf_counter()
-        events: list[dict[str, object]] = [
-            {"transition": event.transition, "gripper": event.kind, "probability": round(event.probability, 3)}
-            for event in reading.events
-        ]
+        events = events_json(reading)
         said = f"{self.video.name}: confidence {reading.confidence.value:.2f}"
         save_actions(self.plot, reading.actions, events, said)
         write_actions(
@@ -81,13 +79,10 @@ class Act(MakesFile):
         }
 
     def describe(self, summary: Mapping[str, object]) -> str:
-        """One line per fact, and every note on a line of its own."""
-        notes = summary["notes"]
-        assert isinstance(notes, list)
-        facts = {key: value for key, value in summary.items() if key != "notes"}
-        facts["seconds_between_frames"] = facts["seconds_between_frames"] or "unknown"
-        facts["gripper_events"] = facts["gripper_events"] or "none"
-        return "\n".join([super().describe(facts), *(f"note: {note}" for note in notes)])
+        """What is not known, and that there are no events, in words."""
+        pace, events = summary["seconds_between_frames"], summary["gripper_events"]
+        told = {"seconds_between_frames": pace or "unknown", "gripper_events": events or "none"}
+        return super().describe({**summary, **told})
 
     def _checkpoint(self) -> Path:
         from wow import assembly

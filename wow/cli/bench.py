@@ -34,7 +34,7 @@ class BenchWorld(Drawing, MakesFolder, Seeded):
     siblings: Path | None = None
     """Episodes recorded with --source siblings, where they are not in --data."""
     model: str = "wow-mini"
-    """Name of a world model, or its folder."""
+    """A model that comes with the package or that `wow models` lists, or the folder of a checkpoint."""
     episodes_per_task: int = 4
     """Episodes of each task and source; resets of each shared scene."""
     steps: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -128,7 +128,7 @@ class AgentUnderTest:
         requests = [
             Request(
                 context=context[None],
-                prompt=asked.prompts[place],
+                prompt=told(self.model, asked.prompts[place]),
                 actions=None if asked.actions is None else asked.actions[place],
                 seed=asked.seed + place,
                 seconds=None if asked.seconds is None else asked.seconds[place],
@@ -166,6 +166,13 @@ def under_test(agent: Actor, options: SamplingOptions, model: str) -> AgentUnder
     if isinstance(agent, Agent):
         return ModelUnderTest(agent, options, weights)
     return AgentUnderTest(agent, options, weights)
+
+
+def told(model: Actor, prompt: str | None) -> str | None:
+    """What a model is told of a prompt: as much of a long dense one as wow-mini reads, which docs/bench.md says."""
+    from wow.assembly import Agent
+
+    return model.readable(prompt) if prompt is not None and isinstance(model, Agent) else prompt
 
 
 def described_foundation(model: str, weights: str, options: SamplingOptions) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wow.cli.bench import described, described_foundation, under_test
+from wow.cli.bench import described, described_foundation, told, under_test
 from wow.cli.imagine_foundation import card_of, is_foundation, open_agent
 from wow.cli.refine import SearchSettings, corrector, critics_for, imaginer, searcher, team_of
 from wow.types import UInt8, WowError
@@ -111,7 +111,7 @@ class RefinedModel:
         correct = corrector(self._agent, asked.num_frames, self._options, None)
         found = []
         for place, (context, prompt) in enumerate(zip(asked.contexts, asked.prompts, strict=True)):
-            search = searcher(self._agent, self._search, draw, prompt or "", correct)
+            search = searcher(self._agent, self._search, draw, told(self._agent, prompt) or "", correct)
             found.append(search(context, asked.seed + place).best.video.frames)
         return found
 

@@ -231,7 +231,7 @@ class _Bench:
     def _actions(self, choice: Choice, scene: Scene, arm: MetaWorldArm) -> Actions:
         command = self._command
         if command.plan_from == "imagined":
-            return reader(self._agent)(choice.video, arm.target, command.fps is not None)
+            return reader(self._agent)(choice.video, arm.target, command.fps is not None).actions
         return cast("Agent", self._agent).policy(  # `prepare` lets no other in
             scene.picture,
             choice.prompt,

@@ -103,7 +103,8 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     ray_address: str | None = None
     """Address of a running cluster, or "auto"; without one, Ray is started on this machine."""
     prompt: Literal["short", "dense"] = "short"
-    """Which of a sample's prompts the model is given; a sample without a dense one keeps its short one."""
+    """Which of a sample's prompts the model is given; a sample without a dense one keeps its short one. wow-mini is
+    told as much of a dense one as it reads, 62 tokens."""
     refine: int = 0
     """Videos of a search (SOPHIA) for each sample's video: imagine, judge, rewrite, again, and keep the best; 0 takes
     the first. With --num-planning-steps 1 all seeds move alike, and only the rewritten prompts differ."""

@@ -111,7 +111,8 @@ class ExecutorMaker:
         from wow.assembly import load
         from wow.cli.episode import reader
 
-        return SceneExecutor(self.name(), reader(load(self.model)), {})
+        read = reader(load(self.model))
+        return SceneExecutor(self.name(), lambda *asked: read(*asked).actions, {})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from wow.sim.job import Job, RecordingOptions
 
 
+SEGMENTATION = "sim.segmentation"
+
+
 class Recorder(Protocol):
     """What a simulator gives to a collection: it records one job after the other in its process."""
 
@@ -74,6 +77,8 @@ class Collect(MakesFolder, Seeded):
         if self.episodes < 1 or self.workers < 1 or (self.stride is not None and self.stride < 1) or self.size < 16:
             raise WowError("--episodes, --workers and --stride are at least 1, --size at least 16")
         datasets = self._metaworld() if self.sim == "metaworld" else self._robosuite()
+        for dataset in datasets:
+            check_options(dataset)
         counts = [_fill(dataset, self.workers) for dataset in datasets]
         episodes, recorded, successful = (sum(column) for column in zip(*counts, strict=True))
         return {"out": self.out, "episodes": episodes, "recorded_now": recorded, "successful_now": successful}
@@ -129,6 +134,32 @@ class Collect(MakesFolder, Seeded):
         if unknown := [name for name in names if name not in known]:
             raise WowError(f"unknown camera {unknown[0]!r}: choose from {', '.join(known)}")
         return names
+
+
+def check_options(dataset: Dataset) -> None:
+    """Raises WowError where a folder's episodes were recorded with other options: a dataset has one form."""
+    from wow.data.layout import cameras_in
+    from wow.data.lerobot_write import begun
+
+    info, now = begun(dataset.folder), dataset.options
+    if info is None or info["robot_type"] != dataset.card.robot:
+        return  # whoever writes tells of another robot
+    cameras = cameras_in(info["features"])
+    size, stride = "/".join(sorted({str(camera.height) for camera in cameras})), now.control_rate / info["fps"]
+    was = _options(size, [camera.name for camera in cameras], stride, SEGMENTATION in info["features"])
+    asked = _options(str(now.size), now.cameras, now.stride, now.segmentation)
+    if was != asked:
+        before, after = zip(*(pair for pair in zip(was, asked, strict=True) if pair[0] != pair[1]), strict=True)
+        raise WowError(
+            f"{dataset.folder}: its episodes were recorded with {' and '.join(before)}, not {' and '.join(after)}: "
+            "give the same options again, or another folder with --out"
+        )
+
+
+def _options(size: str, cameras: Iterable[str], stride: float, segmentation: bool) -> list[str]:
+    """The options that decide what an episode is made of, as they are typed."""
+    marks = "--segmentation" if segmentation else "no --segmentation"
+    return [f"--size {size}", f"--cameras {','.join(sorted(cameras))}", f"--stride {stride:g}", marks]
 
 
 def _fill(dataset: Dataset, workers: int) -> tuple[int, int, int]:

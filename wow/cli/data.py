@@ -32,7 +32,8 @@ class Import(Command):
     bgr: bool = False
     """The source's pictures are BGR: exchange red and blue."""
     episodes: str = "all"
-    """Which ones, counted from 0: "all", or numbers and ranges with commas: 0-9,12."""
+    """Which ones, counted from 0: "all", or numbers and ranges with commas: 0-9,12.
+    Damaged ones count too."""
     card: Path | None = None
     """JSON file that says what the numbers of actions and states mean, where the source does not: names, units, frame,
     limits, gripper sign."""
@@ -109,7 +110,7 @@ class Show(MakesFolder):
     directory: tyro.conf.Positional[Path]
     """The dataset's folder, or the file of a format that is one file."""
     episode: int = 0
-    """Which episode, counted from 0."""
+    """Which episode, counted from 0; damaged ones count too."""
     format: str | None = None
     """Name of its format, where it is not found out."""
 
@@ -118,7 +119,7 @@ class Show(MakesFolder):
         from wow.data.formats import open_dataset
 
         dataset = open_dataset(self.directory, format=self.format, skip_bad=True)
-        episode = dataset.episode(self.episode)
+        episode = dataset.episode(dataset.index_of(self.episode))
         summary: Summary = {"task": episode.task, "frames": len(episode), "source": episode.source}
         if episode.videos:
             summary["film_strip"] = self.out / "strip.png"

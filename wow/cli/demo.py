@@ -57,9 +57,8 @@ class Demo(Sampling, MakesFolder, Seeded):
             "what the expert really does": expert.video.frames,
         }
         write_strip(self.out / "filmstrip.png", rows)
-        save_actions(
-            self.out / "actions.png", joined([plan.actions for plan in plans], settings.replan_every), title=task.name
-        )
+        actions, events = joined(plans, settings.replan_every)
+        save_actions(self.out / "actions.png", actions, events, task.name)
         summary: Summary = {
             "instruction": task.instruction,
             "success": outcome.success,

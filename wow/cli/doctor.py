@@ -52,6 +52,7 @@ class Doctor(Command):
 
     def run(self) -> Summary:
         findings = [_python(), *_packages(), *_extras(), _device(), _video_codec(), _rendering(), *_weights()]
+        findings += _foundation_models()
         missing = [finding.name for finding in findings if finding.state == "missing"]
         return {"ok": not missing, "missing": missing, "findings": [asdict(finding) for finding in findings]}
 
@@ -167,6 +168,24 @@ def _weights() -> list[Finding]:
             found = f"{parts}: {size / 1e6:.1f} MB, every hash right, checkpoint {checkpoint_hash(folder)[:12]}"
             findings.append(Finding(name, "good", found))
     return findings or [Finding("weights", "missing", f"none in {SHIPPED}", _restore_command(SHIPPED))]
+
+
+def _foundation_models() -> list[Finding]:
+    """Every foundation model that a name would find here, whole or not; those in other folders beside them too."""
+    try:
+        from wow.foundation.holdings import holdings
+    except ImportError as problem:
+        return [Finding("foundation models", "missing", f"not looked for: {problem}", install_command())]
+    home = os.environ.get("WOW_MODELS")
+    lost = [Finding("WOW_MODELS", "optional", f"there is no folder {home}", "export WOW_MODELS=FOLDER")]
+    findings = []
+    for held in holdings():
+        state: State = "optional" if held.problem else "good"
+        where = ", ".join(map(str, held.folders))
+        found = f"{held.problem or 'every part there'}; {held.bytes / 1e9:.1f} GB in {where}"
+        findings.append(Finding(f"model {held.name}", state, found, held.remedy))
+    none = [Finding("foundation models", "good", "none here; wow models lists those that wow can drive")]
+    return [*(lost if home and not Path(home).is_dir() else []), *(findings or none)]
 
 
 def _restore_command(folder: Path) -> str:

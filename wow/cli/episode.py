@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
@@ -16,7 +15,7 @@ from wow.cli.sampling import Sampling
 from wow.types import Actions, UInt8, Video, WowError
 
 if TYPE_CHECKING:
-    from wow.assembly import Actor, Agent, CloningPlanner, ImaginingPlanner, Outcome, Planner, PolicyPlanner
+    from wow.assembly import Actor, Agent, CloningPlanner, ImaginingPlanner, Outcome, Planner, PolicyPlanner, Reading
     from wow.sim.arm import MetaWorldArm
 
 Array = NDArray[np.float64]
@@ -192,12 +191,11 @@ def cloning_planner(agent: Actor, settings: EpisodeSettings, instruction: str) -
     return CloningPlanner(lambda picture: agent.imitate(picture, instruction, fps=settings.fps))
 
 
-def reader(agent: Actor) -> Callable[[Video, Array | None, bool], Actions]:
-    """The inverse dynamics, without its warnings: what they say of one clip is in the deviations of its actions."""
+def reader(agent: Actor) -> Callable[[Video, Array | None, bool], Reading]:
+    """The inverse dynamics."""
 
-    def act(video: Video, start: Array | None, paced: bool) -> Actions:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return agent.act(video, paced=paced, start=None if start is None else start.astype("float32"))
+    def read(video: Video, start: Array | None, paced: bool) -> Reading:
+        said: Reading = agent.read(video, paced=paced, start=None if start is None else start.astype("float32"))
+        return said
 
-    return act
+    return read

@@ -13,7 +13,7 @@ from wow.cli.progress import Progress
 from wow.types import Actions, UInt8, Video
 
 if TYPE_CHECKING:
-    from wow.assembly import Leg, Outcome, Plan
+    from wow.assembly import Leg, Outcome, Plan, Reading
     from wow.cli.episode import EpisodeRunner
     from wow.sim.arm import MetaWorldArm
 
@@ -67,7 +67,12 @@ def write_plans(folder: Path, plans: Sequence[Plan]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for number, plan in enumerate(plans):
-        write_actions(folder / f"{number:02d}.json", plan.actions)
+        path, read = folder / f"{number:02d}.json", plan.reading
+        if read is None:
+            write_actions(path, plan.actions)
+        else:
+            sure = round(read.confidence.value, 3)
+            write_actions(path, plan.actions, events=events_json(read), confidence=sure, notes=read.notes)
         if plan.video is not None:
             _write_video(folder / f"{number:02d}.mp4", plan.video)
 
@@ -78,12 +83,45 @@ def clips(plans: Sequence[Plan]) -> dict[str, UInt8]:
     return {f"plan {number + 1}, imagined": video.frames for number, video in shown[:STRIP_ROWS]}
 
 
-def joined(plans: Sequence[Actions], replan_every: int | None) -> Actions:
-    """The transitions of all plans that were to be executed, in one sequence."""
-    values = np.concatenate([plan.values[:replan_every] for plan in plans])
-    deviations = [plan.deviations[:replan_every] for plan in plans if plan.deviations is not None]
+def joined(plans: Sequence[Plan], replan_every: int | None) -> tuple[Actions, list[dict[str, object]]]:
+    """The transitions of all plans that were to be executed, in one sequence, and the gripper events in it."""
+    parts = [plan.actions.values[:replan_every] for plan in plans]
+    deviations = [plan.actions.deviations[:replan_every] for plan in plans if plan.actions.deviations is not None]
     known = np.concatenate(deviations) if len(deviations) == len(plans) else None
-    return replace(plans[0], values=values, deviations=known)
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    events = [
+        event
+        for plan, part, start in zip(plans, parts, starts[:-1], strict=True)
+        for event in events_json(plan.reading, int(start), len(part))
+    ]
+    return replace(plans[0].actions, values=np.concatenate(parts), deviations=known), events
+
+
+def events_json(read: Reading | None, start: int = 0, count: int | None = None) -> list[dict[str, object]]:
+    """The gripper events of a reading as a file of actions has them, those of its first `count` transitions.
+
+    start: transitions before it.
+    """
+    return [
+        {
+            "transition": start + event.transition,
+            "gripper": event.kind,
+            "probability": round(event.probability, 3),
+        }
+        for event in (() if read is None else read.events)
+        if count is None or event.transition < count
+    ]
+
+
+def trust(plans: Sequence[Plan]) -> tuple[float | None, list[str]]:
+    """How far to trust what was read, at the least, and what speaks against it: each reason once, with its plans."""
+    read = [(number, plan.reading) for number, plan in enumerate(plans, start=1) if plan.reading is not None]
+    said: dict[str, list[int]] = {}
+    for number, reading in read:
+        for note in reading.notes:
+            said.setdefault(note, []).append(number)
+    notes = [f"plan {', '.join(map(str, numbers))}: {note}" for note, numbers in said.items()]
+    return round(min((reading.confidence.value for _, reading in read)), 3) if read else None, notes
 
 
 def leg_json(leg: Leg) -> dict[str, object]:
@@ -95,6 +133,7 @@ def leg_json(leg: Leg) -> dict[str, object]:
         "transitions": len(plan.actions),
         "seconds_per_transition": plan.actions.seconds,
         "uncertainty": plan.uncertainty,
+        "confidence": None if plan.reading is None else plan.reading.confidence.value,
         "candidates": plan.candidates,
         "demonstration_succeeds": plan.truth_succeeds,
         "seconds_to_imagine": plan.seconds_to_imagine,

@@ -95,7 +95,12 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
             raise WowError("--engine ray needs ray, which is not installed: pip install ray")
 
     def _check_one(self) -> None:
-        if self.image is None or not self.image.is_file():
+        if self.image is None:
+            raise WowError(
+                "give a picture of the robot's scene and what the robot should do: "
+                'wow imagine scene.png "open the drawer", or many at once with --batch FILE.jsonl'
+            )
+        if not self.image.is_file():
             raise WowError(f"there is no picture at {self.image}: name a PNG or JPEG file")
         if self.instruction is None and self.actions is None:
             raise WowError(
@@ -173,6 +178,7 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
             "fps": videos[0].fps,
             "seconds_to_load": loaded - began,
             "seconds_to_imagine": imagined - loaded,
+            "notes": [] if model.inverse is None else model.inverse.doubts(fitted),
         }
         write_json(self.out / "sample_args.json", {**asdict(self), "model_hash": assembly.model_hash(self.model)})
         write_json(self.out / "sample_outputs.json", summary)

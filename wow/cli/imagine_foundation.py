@@ -41,14 +41,19 @@ def named_model(arguments: Sequence[str]) -> str | None:
 
 
 def is_foundation(model: str) -> bool:
-    """Whether a model is one that `wow models` lists, or the folder of one; decided without loading anything heavy."""
-    from wow.foundation.cards import CARDS
+    """Whether a model is one that `wow models` lists, or the folder of one; decided without loading anything heavy.
 
-    name = model.partition("=")[0]
-    if name in CARDS or any(model in card.source for card in CARDS.values()):
+    Raises WowError for what is no folder and nearly the name of one.
+    """
+    from wow.foundation.cards import check_slip, is_known
+
+    if is_known(model):
         return True
     folder = Path(model)
-    if not folder.is_dir() or (folder / "manifest.json").is_file():
+    if not folder.is_dir():
+        check_slip(model)
+        return False
+    if (folder / "manifest.json").is_file():
         return False
     from wow.foundation import source
 
@@ -78,6 +83,8 @@ def open_agent(model: str) -> Actor:
     """A model of any kind to act with, which says on stderr how it is planned."""
     from wow import assembly
 
+    if is_foundation(model):
+        source_of(model)  # before what drives it is imported, which takes long
     return assembly.open_agent(model, tell=_Tell())
 
 
@@ -130,6 +137,7 @@ def check_early(command: Imagine) -> None:
         raise WowError("--context-parallel is for one clip: a batch has a process for each GPU, leave it away")
     if command.lora is not None and not command.lora.is_file():
         raise WowError(f"there is no file {command.lora}: name a LoRA in safetensors")
+    source_of(command.model)
 
 
 def run(command: Imagine) -> Summary:

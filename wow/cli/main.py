@@ -14,10 +14,20 @@ import sys
 from collections.abc import Sequence
 
 from wow.cli.extras import extra_of, install_command
+from wow.cli.options import shortened
 from wow.cli.output import plain
 from wow.cli.processes import end_at_once, is_one_of_several
 from wow.cli.verbs import VERBS
 from wow.types import WowError
+
+REMEDIES = {
+    errno.ENOSPC: "make room, or write to another disk",
+    errno.EDQUOT: "make room, or write to another disk",
+    errno.EROFS: "name a folder that can be written to",
+    errno.EACCES: "name one that you may read and write",
+    errno.ENAMETOOLONG: "is it a path? name a shorter one",
+}
+"""What to do about what the system refuses."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,9 +59,10 @@ def _guarded(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in REMEDIES:
             raise
-        print(f"wow: {error.strerror}: {error.filename or 'the disk that is written to'}", file=sys.stderr)
+        named = shortened(str(error.filename or "the disk that is written to"))
+        print(f"wow: {error.strerror}: {named}; {REMEDIES[error.errno]}", file=sys.stderr)
         return 2
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import tyro
 
+from wow.cli import own_model
 from wow.cli.options import Command, Summary
 from wow.foundation.card import Card
-from wow.foundation.cards import CARDS, card
+from wow.foundation.cards import CARDS, OURS, card
 from wow.foundation.inventory import find_parts, wanted_of
 from wow.foundation.memory import GB, QUANTISATIONS, Machine, Setting, cost, job_of
 from wow.foundation.plan import settings
+from wow.types import WowError
 
 COLUMNS = ("name", "size", "backbone", "clip", "steps", "guidance", "weights", "GPU [GB]", "licence")
 LARGE = Machine("a GPU that holds anything", 1e15, 1e15, 1e15)
@@ -21,7 +23,7 @@ LARGE = Machine("a GPU that holds anything", 1e15, 1e15, 1e15)
 
 @dataclass(frozen=True, kw_only=True)
 class Models(Command):
-    """List the released WoW models and their baselines; or show one, and which of its files a folder has."""
+    """List wow-mini, the released WoW models and their baselines; or show one, and which of its files a folder has."""
 
     name: tyro.conf.Positional[str | None] = None
     """Model to show; all of them where none is named."""
@@ -29,8 +31,13 @@ class Models(Command):
     """Folder to look for its files in."""
 
     def run(self) -> Summary:
+        own = own_model.facts()
         if self.name is None:
-            return {"models": [_facts(one) for one in CARDS.values()]}
+            return {"own": own, "models": [_facts(one) for one in CARDS.values()]}
+        if self.name == OURS and own is not None:
+            if self.folder is not None:
+                raise WowError(f"{OURS} comes with the package: leave the folder away")
+            return {"own": own}
         chosen = card(self.name)
         summary = _facts(chosen) | {"files": _files(chosen, self.folder)}
         if self.folder is not None:
@@ -40,8 +47,11 @@ class Models(Command):
 
     def describe(self, summary: Mapping[str, object]) -> str:
         """A table of all, or the card of one."""
+        own = summary.get("own")
         if "models" in summary:
-            return _table(_rows(summary["models"]))
+            return _table(_rows(summary["models"]), [] if own is None else [own_model.row(_values(own))])
+        if own is not None:
+            return "\n".join(own_model.lines(_values(own)))
         return "\n".join([*_card_lines(summary), *_file_lines(summary)])
 
 
@@ -107,8 +117,8 @@ def _files(one: Card, folder: Path | None) -> list[dict[str, object]]:
     ]
 
 
-def _table(models: list[Mapping[str, object]]) -> str:
-    rows = [COLUMNS, *(_row(model) for model in models)]
+def _table(models: list[Mapping[str, object]], own: list[tuple[str, ...]]) -> str:
+    rows = [COLUMNS, *own, *(_row(model) for model in models)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(
@@ -176,6 +186,11 @@ def _file_lines(summary: Mapping[str, object]) -> list[str]:
 
 def _rows(value: object) -> list[Mapping[str, object]]:
     assert isinstance(value, list)
+    return value
+
+
+def _values(value: object) -> Mapping[str, object]:
+    assert isinstance(value, Mapping)
     return value
 
 

@@ -47,6 +47,8 @@ from typing import Self, TypeVar
 from wow.types import WowError
 
 Summary = dict[str, object]
+LARGEST_SEED = 2**31 - 1
+"""What every random generator takes, with room for the seeds that are counted up from it."""
 Options = TypeVar("Options")
 
 
@@ -70,9 +72,12 @@ class Command:
         raise NotImplementedError
 
     def describe(self, summary: Mapping[str, object]) -> str:
-        """The summary for people: one line per fact."""
-        width = max((len(key) for key in summary), default=0)
-        return "\n".join(f"{key.replace('_', ' '):<{width}}  {_readable(value)}" for key, value in summary.items())
+        """The summary for people: one line per fact, and every note on a line of its own."""
+        facts = {key: value for key, value in summary.items() if key != "notes"}
+        width = max((len(key) for key in facts), default=0)
+        lines = [f"{key.replace('_', ' '):<{width}}  {_readable(value)}" for key, value in facts.items()]
+        notes = summary.get("notes", ())
+        return "\n".join([*lines, *(f"note: {note}" for note in notes)] if isinstance(notes, list) else lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,11 @@ class Seeded(Command):
     """A command with randomness in it: the same seed gives the same bytes on the same machine."""
 
     seed: int = 0
-    """Seed of everything random."""
+    """Seed of everything random, 0 or above."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise WowError(f"--seed is a number from 0 to {LARGEST_SEED}, not {self.seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +104,7 @@ class MakesFolder(Command):
         return False
 
     def prepare(self) -> None:
-        if self.out.is_dir() and any(self.out.iterdir()) and not self.continues():
+        if exists(self.out) and self.out.is_dir() and any(self.out.iterdir()) and not self.continues():
             raise WowError(f"--out {self.out} already holds files, which are never overwritten: name a new folder")
         _make_folder(self.out)
 
@@ -108,7 +117,7 @@ class MakesFile(Command):
     """File to write; refused when it already exists."""
 
     def prepare(self) -> None:
-        if self.out.exists():
+        if exists(self.out):
             raise WowError(f"--out {self.out} already exists and is never overwritten: name a new file")
         _make_folder(self.out.parent)
 
@@ -116,6 +125,19 @@ class MakesFile(Command):
 def fresh_folder(name: str) -> Callable[[], Path]:
     """A default for `--out`: runs/<name>-<time>, which nobody has used yet."""
     return lambda: Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder. Raises WowError for a name that none can have, such as a too long one."""
+    try:
+        return path.exists()
+    except OSError as problem:
+        raise WowError(f"there cannot be a file {shortened(str(path))}: {problem.strerror}; name another") from None
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """The text, or its beginning where it is long."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def numbers(words: str) -> list[int]:
@@ -160,7 +182,7 @@ def parse_with_tyro(
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError, PermissionError) as problem:
+    except OSError as problem:
         raise WowError(f"cannot create the folder {folder}: {problem.strerror}; name another --out") from None
 
 

@@ -16,7 +16,10 @@ COLUMNS = ("offload", "VAE", "transformer", "GPU [GB]", "memory [GB]", "first cl
 
 @dataclass(frozen=True, kw_only=True)
 class PlanMemory(Placement, Command):
-    """Plan how a foundation model is run, before a byte of it is read or fetched."""
+    """Plan how a foundation model is run, before a byte of it is read or fetched.
+
+    The answer may be that it cannot be run on this machine; then it says on which it could.
+    """
 
     model: tyro.conf.Positional[str]
     """A model of `wow models`, or a folder."""
@@ -39,7 +42,7 @@ class PlanMemory(Placement, Command):
         from wow.foundation.cards import CARDS
         from wow.foundation.machine import at_hand
         from wow.foundation.memory import GB, cost, job_of
-        from wow.foundation.plan import choose, fits, settings
+        from wow.foundation.plan import Unsuited, choose, fits, settings
         from wow.foundation.quantise import quantisers
         from wow.foundation.request import check_frames
         from wow.foundation.source import find
@@ -49,16 +52,21 @@ class PlanMemory(Placement, Command):
         job = job_of(card, self.num_frames, self.num_inference_steps)
         machine = at_hand(self.device, self.vram and self.vram * GB, self.ram and self.ram * GB)
         rows = [(setting, cost(card, job, setting, machine)) for setting in settings(card, machine, quantisers())]
-        plan = choose(card, job, machine, self.wish(), quantisers())
+        facts: Summary = {"model": card.name, "machine": asdict(machine), "job": asdict(job), "plan": None}
+        try:
+            plan = choose(card, job, machine, self.wish(), quantisers())
+        except Unsuited as refusal:
+            facts["why_not"] = str(refusal)
+        else:
+            facts |= {
+                "plan": str(plan),
+                "setting": asdict(plan.setting),
+                "gpu_gb": round(plan.cost.gpu / GB, 1),
+                "ram_gb": round(plan.cost.ram / GB, 1),
+                "seconds": round(plan.cost.seconds, 1),
+            }
         return {
-            "model": card.name,
-            "machine": asdict(machine),
-            "job": asdict(job),
-            "plan": str(plan),
-            "setting": asdict(plan.setting),
-            "gpu_gb": round(plan.cost.gpu / GB, 1),
-            "ram_gb": round(plan.cost.ram / GB, 1),
-            "seconds": round(plan.cost.seconds, 1),
+            **facts,
             "settings": [
                 {**asdict(setting), "gpu_gb": takes.gpu / GB, "ram_gb": takes.ram / GB, "seconds": takes.seconds,
                  "seconds_per_step": takes.seconds_per_step, "fits": fits(takes, machine)}
@@ -67,7 +75,7 @@ class PlanMemory(Placement, Command):
         }  # fmt: skip
 
     def describe(self, summary: Mapping[str, object]) -> str:
-        """The plan, and under it all settings."""
+        """The plan, or why there is none, and under it all settings."""
         settings = summary["settings"]
         assert isinstance(settings, list)
         rows = [COLUMNS, *(_row(setting) for setting in settings)]
@@ -75,7 +83,7 @@ class PlanMemory(Placement, Command):
         lines = [
             "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
-        return "\n".join([str(summary["plan"]), "", *lines])
+        return "\n".join([str(summary["plan"] or f"no plan: {summary['why_not']}"), "", *lines])
 
 
 def _row(setting: Mapping[str, object]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,6 +128,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
         imagine = imaginer(agent, self.num_frames, self.options(), self.fps)
         correct = corrector(agent, self.num_frames, self.options(), self.fps)
         team = team_of(agent, self.critics(self.model), self.refiner, imagine, self.fps, correct)
+        team.check(self.instruction)
         trace = Trace(self.out, self._identity(frames[0]))
         past, rules = trace.claim(), self.rules(self.seed)
         loaded = time.perf_counter()
@@ -293,14 +294,15 @@ def team_of(
 
     Raises WowError for a name that there is not.
     """
-    from wow.assembly import CRITICS, REFINERS, Paced, Team, ensemble, named
+    from wow.assembly import CRITICS, REFINERS, Agent, Paced, Team, ensemble, named
 
     names = critics_for(agent.folder) if critic is None else critic
     critics = [make(agent) for make in named(names, CRITICS, "critic")]
     if fps is not None:
         critics = [one.at_pace(fps) if isinstance(one, Paced) else one for one in critics]
     (writer,) = (make(agent) for make in named(refiner, REFINERS, "refiner"))
-    return Team(imagine, critics, ensemble(critics), writer, correct)
+    team = Team(imagine, critics, ensemble(critics), writer, correct)
+    return replace(team, check=agent.check_prompt) if isinstance(agent, Agent) else team
 
 
 def imaginer(agent: Actor, num_frames: int, options: SamplingOptions, fps: float | None) -> Imaginer:

@@ -52,7 +52,7 @@ class Replay(MakesFolder, Seeded):
     def run(self) -> Summary:
         from wow.assembly import GivenPlanner, LoopOptions, run_episode
         from wow.cli.film import FRAME_EVERY, LINGER, Film
-        from wow.data.action_file import check_limits, read_actions
+        from wow.data.action_file import check_limits, read_actions, read_events
         from wow.data.action_plot import save_actions
 
         if self.sim == "robosuite":
@@ -72,7 +72,7 @@ class Replay(MakesFolder, Seeded):
         outcome = run_episode(arm, GivenPlanner(actions), options, lambda done: film.look(arm, every * done))
         film.write(self.out)
         write_strip(self.out / "filmstrip.png", {f"executed: {stage.task}": film.video().frames})
-        save_actions(self.out / "actions.png", actions, title=str(self.actions))
+        save_actions(self.out / "actions.png", actions, read_events(self.actions), str(self.actions))
         summary: Summary = {
             "task": stage.task,
             "robot": stage.card.robot,

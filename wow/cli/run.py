@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, PlanFrom, imagining_planner, load_agent
-from wow.cli.film import clips, filmed, joined, leg_json, write_plans
+from wow.cli.film import clips, events_json, filmed, joined, leg_json, trust, write_plans
 from wow.cli.options import MakesFolder, Seeded, Summary, fresh_folder
 from wow.cli.output import write_json, write_strip
 from wow.cli.refine import CRITICS_AT_HAND, SearchSettings
@@ -48,7 +48,7 @@ class Run(Sampling, MakesFolder, Seeded):
     out: Path = field(default_factory=fresh_folder("run"))
     """Folder to write; created, and refused when it already holds something else."""
     model: str = "wow-mini"
-    """A model that comes with the package, or the folder of a checkpoint."""
+    """A model that comes with the package or that `wow models` lists, or the folder of a checkpoint."""
     plan_from: PlanFrom = "imagined"
     """Execute the world model's own plan instead of reading it from the video (policy), or that of its policy alone
     (clone: behaviour cloning), or put in the truth for the stages before: the expert's true video through the codec, or
@@ -192,6 +192,7 @@ class Run(Sampling, MakesFolder, Seeded):
         task = find_task(self.task)
         outcome, film = filmed(runner, task.name, self.seed, self.instruction)
         plans = [leg.plan for leg in outcome.legs]
+        confidence, notes = trust(plans)
         summary: Summary = {
             "task": task.name,
             "instruction": self.instruction or task.instruction,
@@ -200,16 +201,18 @@ class Run(Sampling, MakesFolder, Seeded):
             "success_step": outcome.success_step,
             "steps": outcome.num_steps,
             "plans": len(plans),
+            "confidence": confidence,
             "video": film.write(self.out),
             "film_strip": self.out / "filmstrip.png",
             "seconds_to_load": loaded - began,
             "seconds_to_imagine": sum(plan.seconds_to_imagine for plan in plans),
             "seconds_to_act": sum(plan.seconds_to_act for plan in plans),
             "seconds_to_execute": outcome.seconds_to_execute,
+            "notes": notes,
         }
         write_plans(self.out / "plans", plans)
         write_strip(self.out / "filmstrip.png", {**clips(plans), "executed": film.video().frames})
-        self._plot(joined([leg.plan.actions for leg in outcome.legs], self.settings.replan_every), task.name)
+        self._plot(*joined(plans, self.settings.replan_every), task.name)
         details = {
             "hand_error_m": outcome.hand_error,
             "object_error_m": runner.object_error(),
@@ -227,19 +230,22 @@ class Run(Sampling, MakesFolder, Seeded):
         loaded = time.perf_counter()
         picture, instruction, start, fitting = self._observed(agent)
         plan = imagining_planner(agent, self.settings, instruction, self.seed).plan(picture, start)
+        confidence, notes = trust([plan])
         summary: Summary = {
             "out": self.out,
             "instruction": instruction,
             "image_fitting": fitting or "taken as it is",
             "uncertainty": plan.uncertainty,
+            "confidence": confidence,
             "film_strip": self.out / "filmstrip.png",
             "seconds_to_load": loaded - began,
             "seconds_to_imagine": plan.seconds_to_imagine,
             "seconds_to_act": plan.seconds_to_act,
+            "notes": notes,
         }
         write_plans(self.out / "plans", [plan])
         write_strip(self.out / "filmstrip.png", clips([plan]))
-        self._plot(plan.actions, instruction)
+        self._plot(plan.actions, events_json(plan.reading), instruction)
         self._write_run(summary)
         return summary
 
@@ -260,10 +266,10 @@ class Run(Sampling, MakesFolder, Seeded):
         runner.close()
         return picture, instruction, start, ""
 
-    def _plot(self, actions: Actions, title: str) -> None:
+    def _plot(self, actions: Actions, events: list[dict[str, object]], title: str) -> None:
         from wow.data.action_plot import save_actions
 
-        save_actions(self.out / "actions.png", actions, title=title)
+        save_actions(self.out / "actions.png", actions, events, title)
 
     def _write_run(self, content: Summary) -> None:
         from wow.assembly import model_hash

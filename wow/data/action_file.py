@@ -98,6 +98,22 @@ def read_actions(path: Path, card: Embodiment) -> Actions:
     return actions
 
 
+def read_events(path: Path) -> list[dict[str, object]]:
+    """The gripper events that a file of actions tells of; none where it holds bare numbers.
+
+    Only those that a picture can show: a transition of the file, and a word.
+    """
+    content = _content(path)
+    told = content.get("events") if isinstance(content, dict) else None
+    count = len(content["values"]) if isinstance(content, dict) else 0
+    events = [event for event in told if isinstance(event, dict)] if isinstance(told, list) else []
+    return [
+        {"transition": event["transition"], "gripper": str(event.get("gripper", ""))[:20]}
+        for event in events
+        if isinstance(event.get("transition"), int) and 0 <= event["transition"] < count
+    ]
+
+
 def check_limits(origin: Path | str, actions: Actions) -> None:
     """Raises WowError naming the first dimension and row of a value beyond what the card, or anything, allows."""
     for place, dimension in enumerate(actions.embodiment.action):
@@ -202,18 +218,18 @@ def _check_conventions(path: Path, stated: Mapping[str, Any], card: Embodiment) 
         raise WowError(f'{path}: "dimensions" is a list of {{"name", "unit", "frame"}}, one for each column')
     if len(dimensions) != len(card.action):
         raise WowError(f"{path}: {len(dimensions)} dimensions are described, {card.robot} has {len(card.action)}")
-    for place, (ours, theirs) in enumerate(zip(card.action, dimensions, strict=True)):
-        for key in ("name", "unit", "frame"):
-            wanted, found = getattr(ours, key), theirs.get(key, "unknown")
-            if found != wanted and "unknown" not in (found, wanted):
-                raise WowError(
-                    f"{path}: column {place} is {theirs.get('name')} with {key} {found!r}; "
-                    f"{card.robot} takes {ours.name} with {key} {wanted!r}: convert the file"
-                )
-    for key in ("action_kind", "rotation", "gripper"):
-        wanted, found = getattr(card, key), stated.get(key, "unknown")
-        if found != wanted and "unknown" not in (found, wanted):
-            raise WowError(f"{path}: its {key} is {found!r}, that of {card.robot} {wanted!r}: convert the file")
+
+    def stated_or_unknown(key: str, told: Mapping[str, Any] = stated) -> str:
+        return str(told.get(key, "unknown"))
+
+    theirs = tuple(
+        Dimension(stated_or_unknown("name", each), stated_or_unknown("unit", each), stated_or_unknown("frame", each))
+        for each in dimensions
+    )
+    kind, rotation, gripper = (stated_or_unknown(key) for key in ("action_kind", "rotation", "gripper"))
+    meant = Embodiment(card.robot, card.rate, theirs, action_kind=kind, rotation=rotation, gripper=gripper)
+    if difference := card.difference(meant):
+        raise WowError(f"{path}: {difference}: convert the file")
 
 
 def _unit(dimension: Dimension) -> str:

@@ -20,6 +20,7 @@ from wow.data.dataset import (
     Problem,
     bad_episode,
     check_item,
+    numbered,
     without_file,
 )
 from wow.data.embodiment import infer_embodiment
@@ -57,8 +58,9 @@ def read_annotated(path: Path, *, skip_bad: bool = False) -> Contents:
     """
     items: list[Item] = []
     problems: list[Problem] = []
-    for file in _files(path):
-        item, found = _episode(path, file)
+    for number, file in enumerate(_files(path)):
+        item, found = _episode(path, file, number)
+        found = numbered(found, number)
         bad = [problem for problem in found if problem.left_out]
         if bad and not skip_bad:
             raise bad_episode(bad[0])
@@ -86,7 +88,7 @@ class AnnotatedColumns:
         return {key: columns[key] for key in keys or columns}
 
 
-def _episode(root: Path, file: Path) -> tuple[Item | None, list[Problem]]:
+def _episode(root: Path, file: Path, number: int) -> tuple[Item | None, list[Problem]]:
     """An episode and what is wrong with it; no episode where nothing can be made of the file."""
     name = file.stem
     try:
@@ -119,7 +121,7 @@ def _episode(root: Path, file: Path) -> tuple[Item | None, list[Problem]]:
         success=None if success is None else bool(success),
         facts={"episode_id": str(values.get("episode_id", name))},
     )
-    item = Item(record, pictures, AnnotatedColumns(file), name)
+    item = Item(record, pictures, AnnotatedColumns(file), name, number)
     return item, [*notes, *check_item(item)]
 
 

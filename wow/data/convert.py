@@ -39,32 +39,45 @@ def import_dataset(
     """Convert `source` to a LeRobot v3 dataset at `destination`; continues one that was interrupted.
 
     skip_bad: leave out damaged episodes and report them; otherwise the first one is a WowError, and what was converted
-    before it stays. swap_red_and_blue: the source stores BGR. episodes: which ones, counted from 0; all by default.
-    card: what the numbers mean, where somebody knows it better than the source; its cameras and rate stay the source's.
-    on_episode: told how many are done, of how many.
+    before it stays. swap_red_and_blue: the source stores BGR. episodes: the numbers of those to convert, counted from
+    0 with the damaged ones; all by default. card: what the numbers mean, where somebody knows it better than the
+    source; its cameras and rate stay the source's. on_episode: told how many are done, of how many.
     """
     if source.resolve() == destination.resolve():
         raise WowError(f"{destination}: is the source itself; name a new folder")
-    dataset = open_dataset(source, format=format, skip_bad=skip_bad)
-    if not len(dataset):
-        reason = dataset.problems[0] if dataset.problems else "it is empty"
-        raise WowError(f"{source}: has no usable episode ({reason})")
-    wanted = range(len(dataset)) if episodes is None else sorted(episodes)
-    if beyond := [index for index in wanted if not 0 <= index < len(dataset)]:
-        raise WowError(f"{source}: there is no episode {beyond[0]}: it has {len(dataset)}, counted from 0")
+    dataset = open_dataset(source, format=format, skip_bad=True)
+    wanted, problems = _wanted(dataset, episodes, skip_bad)
     card = None if card is None else _described(dataset.embodiment, card)
-    problems = list(dataset.problems)
     with DatasetWriter(destination, card or _card(dataset.embodiment), fps=dataset.fps) as writer:
         done = {_origin(facts) for facts in writer.episode_facts}
         already = writer.num_episodes
-        for number, index in enumerate(wanted):
+        for count, index in enumerate(wanted, start=1):
             if (source.name, dataset.names[index]) not in done:
                 problem = _import_one(dataset, index, writer, card, swap_red_and_blue)
                 if problem and not skip_bad:
                     raise bad_episode(problem)
                 problems += [problem] if problem else []
-            on_episode(number + 1, len(wanted))
+            on_episode(count, len(wanted))
         return ImportReport(writer.num_episodes - already, already, writer.num_episodes, tuple(problems))
+
+
+def _wanted(dataset: Dataset, episodes: Collection[int] | None, skip_bad: bool) -> tuple[list[int], list[Problem]]:
+    """The indices of the episodes with these numbers (of all, if None), and what is wrong with them or the whole.
+
+    Raises WowError for a number that there is not, for a damaged one unless it may be skipped, and where none is left.
+    """
+    left_out = dataset.left_out
+    numbers = sorted({*dataset.numbers, *left_out} if episodes is None else set(episodes))
+    damaged = [number for number in numbers if number in left_out]
+    if damaged and not skip_bad:
+        raise bad_episode(left_out[damaged[0]])
+    wanted = [dataset.index_of(number) for number in numbers if number not in left_out]
+    problems = [problem for problem in dataset.problems if problem.number is None or problem.number in numbers]
+    if not wanted:
+        asked = "" if episodes is None else " among those asked for"
+        reason = left_out[damaged[0]] if damaged else problems[0] if problems else "it is empty"
+        raise WowError(f"{dataset.path}: has no usable episode{asked} ({reason})")
+    return wanted, problems
 
 
 def _described(own: Embodiment, card: Embodiment) -> Embodiment:

@@ -40,13 +40,14 @@ class EpisodeRecord:
 class Problem:
     """Something wrong with a dataset. episode: what the files call it, None where it concerns the whole dataset.
 
-    left_out: whether the episode is not part of the opened dataset.
+    left_out: whether the episode is not part of the opened dataset. number: as in `Item`, where it is known.
     """
 
     file: Path
     episode: int | str | None
     what: str
     left_out: bool = False
+    number: int | None = None
 
     def __str__(self) -> str:
         where = "" if self.episode is None else f" episode {self.episode}:"
@@ -116,12 +117,16 @@ class NoColumns:
 
 @dataclass(frozen=True)
 class Item:
-    """One episode of a format: its record, where its parts are, and how the files call it."""
+    """One episode of a format: its record, where its parts are, and how the files call it.
+
+    number: by which people ask for it. It counts from 0, also the episodes that are left out.
+    """
 
     record: EpisodeRecord
     pictures: Mapping[str, Pictures]
     columns: Columns
     name: int | str
+    number: int
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,7 @@ class Dataset:
             replace(item, record=replace(item.record, index=index)) for index, item in enumerate(contents.items)
         )
         self.records = tuple(item.record for item in self._items)
+        self._places = {item.number: index for index, item in enumerate(self._items)}
         self._kept: dict[tuple[int, str], Array] = {}
 
     def __len__(self) -> int:
@@ -170,6 +176,29 @@ class Dataset:
     def names(self) -> tuple[int | str, ...]:
         """What the files call each episode."""
         return tuple(item.name for item in self._items)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of each episode: its index, had none been left out."""
+        return tuple(item.number for item in self._items)
+
+    @property
+    def left_out(self) -> dict[int, Problem]:
+        """By the number of each episode that was left out, the first of its problems."""
+        return {each.number: each for each in reversed(self.problems) if each.left_out and each.number is not None}
+
+    def index_of(self, number: int) -> int:
+        """The index of the episode with that number.
+
+        Raises WowError where there is none, and where it was left out, saying what is wrong with it.
+        """
+        if number in self._places:
+            return self._places[number]
+        if number in self.left_out:
+            raise WowError(str(replace(self.left_out[number], left_out=False)))
+        known = sorted({*self._places, *self.left_out})
+        there_are = f"it has {len(known)}, from {known[0]} to {known[-1]}" if known else "it has none"
+        raise WowError(f"{self.path}: there is no episode {number}: {there_are}")
 
     def files(self, index: int) -> tuple[Path, ...]:
         """The files that an episode is in: first its numbers, then its pictures."""
@@ -249,7 +278,8 @@ class Dataset:
 
     def _item(self, index: int) -> Item:
         if not 0 <= index < len(self):
-            raise WowError(f"{self.path}: has episodes 0 to {len(self) - 1}, asked for {index}")
+            there_are = f"0 to {len(self) - 1}" if len(self) else "none"
+            raise WowError(f"{self.path}: has no episode {index}; there are {there_are}")
         return self._items[index]
 
 
@@ -321,13 +351,18 @@ def usable(
     """The items without problems, and the problems of the others. Without `skip_bad`, WowError for the first one."""
     good, problems = [], []
     for item in items:
-        found = check(item)
+        found = numbered(check(item), item.number)
         if found and not skip_bad:
             raise bad_episode(found[0])
         problems += found
         if not found:
             good.append(item)
     return tuple(good), tuple(problems)
+
+
+def numbered(problems: Sequence[Problem], number: int) -> list[Problem]:
+    """The problems of the episode with that number."""
+    return [replace(problem, number=number) for problem in problems]
 
 
 def bad_episode(problem: Problem) -> WowError:

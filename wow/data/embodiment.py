@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def embodiment_from_json(card: Mapping[str, Any], origin: str = "embodiment card
     try:
         plain = ("action_kind", "rotation", "gripper")
         stated: dict[str, Any] = {key: card[key] for key in plain if key in card}
-        return Embodiment(
+        read = Embodiment(
             robot=card["robot"],
             rate=card["rate"],
             **stated,
@@ -35,6 +36,24 @@ def embodiment_from_json(card: Mapping[str, Any], origin: str = "embodiment card
         )
     except (KeyError, TypeError, AttributeError) as problem:
         raise WowError(f"{origin}: not an embodiment card ({problem}); it needs robot, rate and action") from problem
+    _check_numbers(read, origin)
+    return read
+
+
+def _check_numbers(card: Embodiment, origin: str) -> None:
+    """Raises WowError for a rate that is none, and for limits that nothing lies between."""
+    if not _is_number(card.rate) or not 0 < card.rate < math.inf:
+        raise WowError(f"{origin}: rate is {card.rate!r}; it is the actions in a second of robot time, above 0")
+    for dimension in (*card.action, *card.state):
+        low, high = dimension.low, dimension.high
+        if not all(limit is None or _is_number(limit) for limit in (low, high)):
+            raise WowError(f"{origin}: the limits of {dimension.name} are {low!r} and {high!r}: give numbers or null")
+        if low is not None and high is not None and low > high:
+            raise WowError(f"{origin}: {dimension.name} reaches from {low:g} to {high:g}: low is not to be above high")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _statistics(values: Mapping[str, Any]) -> Statistics:

@@ -48,6 +48,7 @@ def open_dataset(path: Path, *, format: str | None = None, skip_bad: bool = Fals
     """The dataset at `path`, in the format named or else found out. Nothing is decoded yet.
 
     skip_bad: leave out episodes that are damaged and list them in `problems`; otherwise the first one is a WowError.
+    Where some were left out, `Dataset.index_of` finds the one that a person asks for by its number.
     """
     path = Path(path)
     if not path.exists():

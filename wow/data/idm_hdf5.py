@@ -18,6 +18,7 @@ from wow.data.dataset import (
     Problem,
     bad_episode,
     check_item,
+    numbered,
     placed,
     without_file,
 )
@@ -48,15 +49,16 @@ def read_hdf5(path: Path, *, skip_bad: bool = False) -> Contents:
     items: list[Item] = []
     problems: list[Problem] = []
     forms: list[tuple[int, int, int, int, float | None]] = []
-    for file in _files(path):
+    for number, file in enumerate(_files(path)):
         try:
-            item, form = _episode(file)
+            item, form = _episode(file, number)
         except WowError as problem:
             found = [Problem(file, file.stem, without_file(problem, file), left_out=True)]
         else:
             found = check_item(item)
             if not found and forms and form != forms[0]:
                 found = [Problem(file, file.stem, f"differs in size, width or rate: {form} after {forms[0]}", True)]
+        found = numbered(found, number)
         if found and not skip_bad:
             raise bad_episode(found[0])
         problems += found
@@ -110,7 +112,7 @@ class Hdf5Columns:
         return {key: columns[key] for key in keys or columns}
 
 
-def _episode(file: Path) -> tuple[Item, tuple[int, int, int, int, float | None]]:
+def _episode(file: Path, number: int) -> tuple[Item, tuple[int, int, int, int, float | None]]:
     with _open(file) as content:
         for key in ("text", "action", IMAGE):
             if key not in content:
@@ -129,7 +131,7 @@ def _episode(file: Path) -> tuple[Item, tuple[int, int, int, int, float | None]]
     if not texts:
         raise WowError(f"{file}: text is empty")
     record = EpisodeRecord(0, length, texts[0], tuple(texts[1:]))
-    return Item(record, {CAMERA: Hdf5Pictures(file)}, Hdf5Columns(file), file.stem), form
+    return Item(record, {CAMERA: Hdf5Pictures(file)}, Hdf5Columns(file), file.stem, number), form
 
 
 def _texts(stored: Any) -> list[str]:

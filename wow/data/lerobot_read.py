@@ -183,7 +183,7 @@ def _v3_item(root: Path, info: Mapping[str, Any], row: Mapping[str, Any]) -> Ite
         source=row.get("source") or "unknown",
         facts=json.loads(row["facts"]) if isinstance(row.get("facts"), str) else {},
     )
-    return Item(record, pictures, ParquetRows(parquet, info["features"], index), index)
+    return Item(record, pictures, ParquetRows(parquet, info["features"], index), index, index)
 
 
 def _missing_files(item: Item) -> list[Problem]:
@@ -252,7 +252,7 @@ def _v2_item(root: Path, info: Mapping[str, Any], line: Mapping[str, Any], chunk
             pictures[camera_name(key)] = ParquetPictures(parquet, key)
     tasks = [str(task) for task in line.get("tasks") or [""]]
     record = EpisodeRecord(index, length, tasks[0], _further_texts(tasks))
-    return Item(record, pictures, ParquetRows(parquet, info["features"]), index)
+    return Item(record, pictures, ParquetRows(parquet, info["features"]), index, index)
 
 
 def _further_texts(tasks: Sequence[str]) -> tuple[str, ...]:

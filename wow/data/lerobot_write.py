@@ -284,6 +284,17 @@ class DatasetWriter:
         replace_file(self.root / INFO, json.dumps(info, indent=4).encode())
 
 
+def begun(root: Path) -> dict[str, Any] | None:
+    """What meta/info.json says of a dataset of ours that was begun; None where there is none yet."""
+    if not (root / INFO).is_file() or not (root / CARD).is_file():
+        return None
+    try:
+        info: dict[str, Any] = json.loads((root / INFO).read_text())
+    except (OSError, ValueError) as problem:
+        raise WowError(f"{root / INFO}: not readable JSON ({problem}); name a new folder") from problem
+    return info
+
+
 def _facts_of(facts: Mapping[str, object], task: str, source: str, success: bool | None) -> dict[str, object]:
     return {**facts, "task": task, "source": source, "success": success}
 

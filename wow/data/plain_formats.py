@@ -40,10 +40,11 @@ def read_jsonl(path: Path, *, skip_bad: bool = False) -> Contents:
     problems: list[Problem] = []
     for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
         if line.strip():
+            place = len(found) + len(problems)
             try:
-                found.append(_film_on_line(file, number, line))
+                found.append(_film_on_line(file, number, line, place))
             except WowError as problem:
-                problems.append(Problem(file, f"on line {number}", str(problem), left_out=True))
+                problems.append(Problem(file, f"on line {number}", str(problem), left_out=True, number=place))
     if problems and not skip_bad:
         raise bad_episode(problems[0])
     return _contents(found, problems, skip_bad)
@@ -57,7 +58,9 @@ def is_film_folder(path: Path) -> bool:
 def read_film_folder(path: Path, *, skip_bad: bool = False) -> Contents:
     """A folder of N.mp4, each with its instruction in N.txt (first line; further lines are further captions)."""
     names = sorted({file.stem for file in path.iterdir() if file.suffix in (".mp4", ".txt")}, key=_natural)
-    found = [_Film(name, path / f"{name}.mp4", _lines(path / f"{name}.txt"), {}) for name in names]
+    found = [
+        _Film(name, path / f"{name}.mp4", _lines(path / f"{name}.txt"), {}, place) for place, name in enumerate(names)
+    ]
     return _contents(found, [], skip_bad)
 
 
@@ -67,13 +70,15 @@ def _natural(name: str) -> tuple[int, str]:
 
 
 class _Film:
-    """One clip that a format names: the file, and what is said about it (the instruction first)."""
+    """One clip that a format names: the file, what is said of it (the instruction first), its number as in `Item`."""
 
-    def __init__(self, name: int | str, file: Path, texts: Sequence[str], facts: Mapping[str, object]) -> None:
-        self.name, self.file, self.texts, self.facts = name, file, texts, facts
+    def __init__(
+        self, name: int | str, file: Path, texts: Sequence[str], facts: Mapping[str, object], number: int
+    ) -> None:
+        self.name, self.file, self.texts, self.facts, self.number = name, file, texts, facts, number
 
 
-def _film_on_line(file: Path, number: int, line: str) -> _Film:
+def _film_on_line(file: Path, number: int, line: str, place: int) -> _Film:
     try:
         values: dict[str, Any] = json.loads(line)
     except ValueError as problem:
@@ -86,7 +91,7 @@ def _film_on_line(file: Path, number: int, line: str) -> _Film:
     short = str(values.get("original_lang") or "").strip()
     facts = {key: values[key] for key in FILM_FACTS if isinstance(values.get(key), str | int)}
     video = Path(values["video_path"])
-    return _Film(values.get("index", number), file.parent / video, [short, *texts] if short else texts, facts)
+    return _Film(values.get("index", number), file.parent / video, [short, *texts] if short else texts, facts, place)
 
 
 def _lines(file: Path) -> list[str]:
@@ -112,12 +117,12 @@ def _contents(films: Sequence[_Film], problems: list[Problem], skip_bad: bool) -
             file = film.file
             for candidate in (film.file, film.file.with_suffix(".txt")):
                 file = candidate if str(problem).startswith(str(candidate)) else file
-            problems.append(Problem(file, film.name, without_file(problem, file), left_out=True))
+            problems.append(Problem(file, film.name, without_file(problem, file), True, film.number))
             if not skip_bad:
                 raise bad_episode(problems[-1]) from problem
             continue
         record = EpisodeRecord(len(items), length, film.texts[0], tuple(film.texts[1:]), facts=film.facts)
-        items.append(Item(record, {CAMERA: Clip(film.file)}, NoColumns(film.file), film.name))
+        items.append(Item(record, {CAMERA: Clip(film.file)}, NoColumns(film.file), film.name, film.number))
     height, width, fps = form or (0, 0, 1.0)
     embodiment = infer_embodiment(
         robot="unknown",

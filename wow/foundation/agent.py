@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from wow.foundation.fitting import as_seen
 from wow.foundation.identity import digest_of
@@ -53,7 +53,7 @@ class Hands(Protocol):
     def guesser(self) -> object | None: ...
     @property
     def inverse(self) -> object | None: ...
-    def act(self, video: Video, *, paced: bool = True, start: Float32 | None = None) -> Actions: ...
+    def read(self, video: Video, *, paced: bool = True, start: Float32 | None = None) -> Any: ...
     def imitate(self, picture: UInt8, prompt: str, *, fps: float | None = None) -> Actions: ...
 
 
@@ -141,13 +141,13 @@ class FoundationAgent:
             clips.append(Video(as_seen(self.model.card, video.frames, request.context[-1]), video.fps))
         return clips
 
-    def act(self, video: Video, *, paced: bool = True, start: Float32 | None = None) -> Actions:
-        """The actions [T, D] that its hands read from a video's T+1 frames.
+    def read(self, video: Video, *, paced: bool = True, start: Float32 | None = None) -> Any:
+        """What its hands read from a video's T+1 frames: a `wow.act.reading.Reading`.
 
         Raises WowError where nothing can be read, which says whose video and whose hands they are.
         """
         try:
-            return self.hands.act(video, paced=paced, start=start)
+            return self.hands.read(video, paced=paced, start=start)
         except WowError as error:
             raise WowError(f"{self.hands.name}, which reads the videos of {self.name}: {error}") from None
 

@@ -87,7 +87,8 @@ class Card:
     multiples of. fps: of the clips. fit: how the picture becomes that size, "squash" (aspect ratio not kept), "cover"
     (scaled to cover, then centre crop), "area" (the clip takes the picture's aspect ratio at the same area). num_words:
     tokens that a prompt is padded to; 0 where the model knows no text. pipeline: diffusers' class.
-    source: where to get it, hub ids; the first is the model's own. notes: sentences for a person.
+    source: where to get it, hub ids; the first is the model's own. enough: those of them that have every part
+    together; all where none are named. notes: sentences for a person.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Card:
     licence: str
     source: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    enough: tuple[str, ...] = ()
 
     def part(self, role: Role) -> Part:
         """Its part of that role. Raises KeyError where it has none."""
@@ -119,6 +121,11 @@ class Card:
     def has(self, role: Role) -> bool:
         """Whether it has a part of that role."""
         return any(part.role == role for part in self.parts)
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """The hub ids that have every part together."""
+        return self.enough or self.source
 
     @property
     def transformer(self) -> Part:

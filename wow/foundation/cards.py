@@ -14,14 +14,59 @@ from types import MappingProxyType
 from wow.foundation.card import Card, Config, Frames, Part, Sampler
 from wow.types import WowError
 
+OURS = "wow-mini"
+"""Our own model, which comes with the package and has no card here."""
+SURE = 0.6
+"""How much of a name must be right to be taken for a slip of the pen; `difflib`'s ratio."""
+
 
 def card(name: str) -> Card:
     """The card of that name. Raises WowError naming the closest."""
     if name in CARDS:
         return CARDS[name]
-    near = difflib.get_close_matches(name.lower(), CARDS, n=3, cutoff=0.4)
+    raise unknown(name)
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a card, with or without =FOLDER behind it, or a hub id of one."""
+    return name.partition("=")[0] in CARDS or any(name in card.source for card in CARDS.values())
+
+
+def check_slip(name: str) -> None:
+    """Raises WowError for what is nearly the name of a card or a hub id: a slip of the pen."""
+    near = nearest(name)
+    if near and near[0] != OURS:
+        raise unknown(name)
+
+
+def nearest(name: str, cutoff: float = SURE) -> list[str]:
+    """The names and hub ids that may have been meant, the closest first, `OURS` among them; at most three."""
+    said = _without_folder(name).lower()
+    hub = {repository.lower(): repository for card in CARDS.values() for repository in card.source}
+    if said in hub:
+        return [hub[said]]
+    if "/" in said:
+        return [hub[near] for near in difflib.get_close_matches(said, hub, n=3, cutoff=0.9)]
+    begun = [known for known in (OURS, *CARDS) if len(said) > 2 and known.startswith(said)]
+    return (begun or difflib.get_close_matches(said, (OURS, *CARDS), n=3, cutoff=cutoff))[:3]
+
+
+def unknown(name: str) -> WowError:
+    """What to tell somebody who gives that name, which no card has."""
+    said = _without_folder(name)
+    if said == OURS:
+        return WowError(f"{OURS} comes with the package and is no foundation model: name one that wow models lists")
+    near = nearest(said, cutoff=0.4)
+    if not near and ("/" in said or said.startswith(("~", "."))):
+        return WowError(f"there is no folder {said}: name the one that holds a model, or a model that wow models lists")
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(CARDS)}"
-    raise WowError(f"there is no model called {name!r}: {hint} (wow models lists them)")
+    return WowError(f"there is no model called {said!r}: {hint} (wow models lists them)")
+
+
+def _without_folder(name: str) -> str:
+    """The NAME of NAME=FOLDER; a folder may have a sign of equality in its own name."""
+    named, is_pair, _ = name.partition("=")
+    return named if is_pair and "/" not in named else name
 
 
 # ---- networks that several models share ----
@@ -164,6 +209,7 @@ _WOW_2B = Card(
     pipeline="Cosmos2VideoToWorldPipeline",
     licence=_WOW_LICENCE,
     source=("X-Humanoid/WoW-1-DiT-2B-600k", "nvidia/Cosmos-Predict2-2B-Video2World", "google-t5/t5-11b"),
+    enough=("X-Humanoid/WoW-1-DiT-2B-600k", "nvidia/Cosmos-Predict2-2B-Video2World"),
     notes=("the public repository was reported to hold no weights in January 2026",),
 )
 
@@ -190,6 +236,7 @@ _WOW_7B = Card(
     pipeline="CosmosVideoToWorldPipeline",
     licence=_WOW_LICENCE,
     source=("X-Humanoid/WoW-1-DiT-7B-600k", "nvidia/Cosmos-1.0-Diffusion-7B-Video2World", "google-t5/t5-11b"),
+    enough=("X-Humanoid/WoW-1-DiT-7B-600k", "nvidia/Cosmos-1.0-Diffusion-7B-Video2World"),
     notes=("the VAE is read from a diffusers folder: its original is a TorchScript program, which is never run",),
 )
 
@@ -211,6 +258,7 @@ _WAN_I2V = Card(
     pipeline="WanImageToVideoPipeline",
     licence="Apache-2.0",
     source=("Wan-AI/Wan2.1-I2V-14B-480P-Diffusers", "Wan-AI/Wan2.1-I2V-14B-480P"),
+    enough=("Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",),
 )
 
 _WAN_TI2V = Card(
@@ -236,6 +284,7 @@ _WAN_TI2V = Card(
     pipeline="WanImageToVideoPipeline",
     licence="Apache-2.0",
     source=("Wan-AI/Wan2.2-TI2V-5B-Diffusers", "Wan-AI/Wan2.2-TI2V-5B"),
+    enough=("Wan-AI/Wan2.2-TI2V-5B-Diffusers",),
 )
 
 _COSMOS_2_5_CARD = Card(
@@ -345,6 +394,7 @@ _ALL = (
         parts=(_cosmos(_COSMOS_2B, 1_956_413_440, ("model-720p-16fps.pt",)), *_COSMOS2_PARTS),
         licence=_NVIDIA,
         source=("nvidia/Cosmos-Predict2-2B-Video2World", "google-t5/t5-11b"),
+        enough=("nvidia/Cosmos-Predict2-2B-Video2World",),
         notes=(),
     ),
     _COSMOS_2_5_CARD,
@@ -356,6 +406,7 @@ _ALL = (
         parts=(_cosmos(_COSMOS_7B, 7_236_208_640, ("model.pt",)), _COSMOS_VAE, _T5, _T5_TOKENIZER),
         licence=_NVIDIA,
         source=("nvidia/Cosmos-1.0-Diffusion-7B-Video2World", "google-t5/t5-11b"),
+        enough=("nvidia/Cosmos-1.0-Diffusion-7B-Video2World",),
     ),
     _COGVIDEOX_CARD,
     _SVD_CARD,

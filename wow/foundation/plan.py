@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wow.foundation.card import Card
 from wow.foundation.memory import (
@@ -27,6 +27,13 @@ ROOM = 0.94
 NEEDS_TORCHAO = "{how} needs torchao, which is not installed: pip install torchao"
 TOO_LONG = 3600.0
 """Seconds on a CPU that nobody means to wait without saying so."""
+GPUS = (8, 12, 16, 24, 32, 40, 48, 80, 96, 141, 180)
+MEMORIES = (16, 32, 48, 64, 96, 128, 192, 256, 512)
+"""Sizes that GPUs and machines are sold with [GB]."""
+
+
+class Unsuited(WowError):
+    """No setting of a model suits a machine: none fits, or all would take for ever. Another machine's may."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def choose(card: Card, job: Job, machine: Machine, wish: Wish = NO_WISH, quantis
     """The fastest setting that fits with weights as they are; a quantised one where none does. quantisers: installed.
 
     Wherever networks are, the clip is the same up to rounding; a VAE in tiles blends what each tile draws by itself.
-    Raises WowError where no setting fits.
+    Raises WowError for a wish that cannot be, and of that Unsuited where no setting does for the machine.
     """
     _check_quantisation(card, wish, quantisers)
     if wish.tiling and card.family not in TILES:
@@ -109,9 +116,9 @@ def choose(card: Card, job: Job, machine: Machine, wish: Wish = NO_WISH, quantis
     if not fitting:
         more = [] if quantisers else settings(card, machine, QUANTISATIONS, wish)
         hint = any(fits(cost(card, job, setting, machine), machine) for setting in more)
-        raise WowError(_too_small(card, job, machine, allowed, wish, hint))
+        raise Unsuited(_too_small(card, job, machine, allowed, wish, hint))
     if machine.vram == 0 and wish.device != "cpu":
-        _refuse_eternity(card, job, machine, fitting[0])
+        _refuse_eternity(card, job, machine, fitting[0], wish)
     best, *rest = fitting
     needed = cost(card, job, best, machine)
     lower = tuple(setting for setting in rest if cost(card, job, setting, machine).gpu < needed.gpu)
@@ -176,19 +183,47 @@ def fits(needed: Cost, machine: Machine) -> bool:
     return on_gpu and needed.ram <= ROOM * machine.ram
 
 
+def enough(card: Card, job: Job, machine: Machine, wish: Wish = NO_WISH) -> Machine | None:
+    """The least GPU, and then the least memory, of the sizes there are with which a model runs as it is wished.
+
+    No less than the machine has, and no GPU where one is not wished. None where nothing is enough.
+    """
+    gpus = (0,) if wish.device == "cpu" else GPUS
+    for vram in (size * GB for size in gpus if size * GB >= machine.vram):
+        for ram in (size * GB for size in MEMORIES if size * GB >= machine.ram):
+            larger = replace(machine, name="a larger machine", vram=vram, ram=ram)
+            if any(fits(cost(card, job, setting, larger), larger) for setting in settings(card, larger, (), wish)):
+                return larger
+    return None
+
+
+def _elsewhere(card: Card, job: Job, machine: Machine, wish: Wish) -> str:
+    """What to type to see how the model would run on a machine that is large enough."""
+    larger = enough(card, job, machine, wish)
+    if larger is None:
+        return f"wow plan-memory {card.name} lists what every setting takes"
+    said = [] if job.num_frames == card.frames.default else [f"--num-frames {job.num_frames}"]
+    size = f"--vram {larger.vram / GB:.0f}" if larger.vram else "--device cpu"
+    words = " ".join([card.name, *said, *_insisted(wish), size, f"--ram {larger.ram / GB:.0f}"])
+    return f"wow plan-memory {words} plans for one that is large enough"
+
+
 def _too_small(
     card: Card, job: Job, machine: Machine, allowed: Sequence[Setting], wish: Wish, quantised_would: bool
 ) -> str:
     least = min((cost(card, job, setting, machine) for setting in allowed), key=lambda needed: needed.gpu + needed.ram)
     has = f"{machine.vram / GB:.0f} GB on the GPU and " if machine.vram else ""
+    lacks = "there is no NVIDIA GPU here, and " if machine.vram == 0 and wish.device != "cpu" else ""
     wants = f"{least.gpu / GB:.0f} GB on the GPU and " if machine.vram else ""
     fewer = (
-        "pip install torchao, in 8 bits it fits" if quantised_would else "ask for fewer frames, or take a smaller model"
+        "pip install torchao, in 8 bits it fits"
+        if quantised_would
+        else "ask for fewer frames, or take a smaller model or another machine"
     )
     remedy = f"leave {' and '.join(_insisted(wish))} away" if _insisted(wish) else fewer
     return (
-        f"{card.name} needs at least {wants}{least.ram / GB:.0f} GB of memory for {job.num_frames} frames, and there "
-        f"are {has}{machine.ram / GB:.0f} GB: {remedy} (wow plan-memory {card.name} shows what would do)"
+        f"{lacks}{card.name} needs at least {wants}{least.ram / GB:.0f} GB of memory for {job.num_frames} frames, "
+        f"where there are {has}{machine.ram / GB:.0f} GB: {remedy} ({_elsewhere(card, job, machine, wish)})"
     )
 
 
@@ -199,12 +234,12 @@ def _insisted(wish: Wish) -> list[str]:
     return [f"--{name} {value}" for name, value in given.items() if value is not None]
 
 
-def _refuse_eternity(card: Card, job: Job, machine: Machine, setting: Setting) -> None:
+def _refuse_eternity(card: Card, job: Job, machine: Machine, setting: Setting, wish: Wish) -> None:
     seconds = cost(card, job, setting, machine).seconds
     if seconds > TOO_LONG:
-        raise WowError(
+        raise Unsuited(
             f"there is no NVIDIA GPU here, and on {machine.name} {card.name} would take about {_duration(seconds)} for "
-            f"{job.num_frames} frames: use a machine with a GPU (wow plan-memory {card.name} --vram 24), "
+            f"{job.num_frames} frames: use a machine with a GPU ({_elsewhere(card, job, machine, wish)}), "
             "or insist with --device cpu"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wow.foundation.card import Card
+from wow.foundation.cards import CARDS
 from wow.types import WowError
 
 
@@ -19,7 +20,11 @@ def check(card: Card, context: tuple[int, ...], prompt: str | None, has_actions:
     if seen == 1:
         return
     if "video2video" not in card.modes:
-        raise WowError(f"{card.name} begins with one picture, not {seen} frames: give it the first or the last alone")
+        others = ", ".join(name for name, other in CARDS.items() if "video2video" in other.modes)
+        raise WowError(
+            f"{card.name} begins with one picture, not {seen} frames: give it the first or the last alone, or take a "
+            f"model with video2video, such as wow-mini, {others}"
+        )
     most = 5 if card.frames.step == 4 else 9
     if seen != most:
         raise WowError(f"{card.name} begins with 1 or {most} frames, not {seen}: cut what it is given")

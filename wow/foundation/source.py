@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wow.foundation.card import Card, Part, Role
-from wow.foundation.cards import CARDS
+from wow.foundation.cards import CARDS, check_slip, is_known
 from wow.foundation.cards import card as card_named
 from wow.foundation.checkpoint import Checkpoint, open_checkpoint
 from wow.foundation.checkpoint_files import open_files
 from wow.foundation.checkpoint_network import num_parameters
 from wow.foundation.inventory import find_parts, wanted_of
+from wow.foundation.repositories import card_of, download
+from wow.foundation.shelves import Shelf, missing_from, places_on, shelves_of
 from wow.types import WowError
 
 NETWORKS: tuple[Role, ...] = ("transformer", "vae", "text_encoder", "image_encoder")
 RENAMED = ("Qwen2_5_VLForConditionalGeneration", "CLIPVisionModelWithProjection")
 """Networks whose tensors transformers saves under other names than they have: it alone reads them back."""
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A folder where parts of a model may be. repository: on the hub, that it is a snapshot of.
-
-    has_transformer: whether it may hold the network that denoises. What a model was made from has one too, of the
-    same names and shapes, and only where it comes from tells the two apart.
-    """
-
-    folder: Path
-    repository: str = ""
-    has_transformer: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,14 +49,19 @@ class Source:
 
 
 def is_foundation(name: str | Path) -> bool:
-    """Whether a name is that of a card, with or without a folder, or a folder looks like a foundation model."""
-    text = str(name)
-    if text in CARDS or text.partition("=")[0] in CARDS or any(text in card.source for card in CARDS.values()):
+    """Whether a name is that of a card, with or without a folder, or a folder looks like a foundation model.
+
+    Raises WowError for what is no folder and nearly such a name.
+    """
+    if is_known(str(name)):
         return True
     folder = Path(name)
+    if not folder.is_dir():
+        check_slip(str(name))
+        return False
     if (folder / "manifest.json").is_file():
         return False  # a checkpoint of our own
-    return folder.is_dir() and ((folder / "model_index.json").is_file() or bool(_candidates(folder)))
+    return (folder / "model_index.json").is_file() or bool(_candidates(folder))
 
 
 def find(name: str | Path) -> Source:
@@ -84,13 +77,14 @@ def find(name: str | Path) -> Source:
         return _source(CARDS[named], [Shelf(Path(folder)) for folder in place.split(",")])
     if Path(name).is_dir():
         return _source(identify(Path(name)), [Shelf(Path(name))])
-    card = next((card for card in CARDS.values() if text in card.source), None) or card_named(text)
-    shelves = _shelves(card)
+    card = card_of(text) or card_named(text)
+    shelves = shelves_of(card)
     if any(shelf.has_transformer for shelf in shelves):
-        return _source(card, shelves)
+        return _source(card, shelves, is_on_hub=True)
+    get = download(card, [part.role for part in missing_from(places_on(shelves, card), card)])
     raise WowError(
-        f"{card.name} is not on this machine: hf download {card.source[0]} --local-dir models/{card.name} fetches it, "
-        f"or give its folder: --model {card.name}=FOLDER (wow models {card.name} lists its files)"
+        f"{card.name} is not on this machine: {get} fetches it, or give its folder: --model {card.name}=FOLDER "
+        f"(wow models {card.name} lists its files)"
     )
 
 
@@ -117,42 +111,19 @@ def identify(folder: Path) -> Card:
 # ---- inside ----
 
 
-def _source(card: Card, shelves: Sequence[Shelf]) -> Source:
-    """Each part from the first shelf that has it."""
-    places: dict[Role, Path] = {}
-    for shelf in shelves:
-        for place in find_parts(card, shelf.folder, shelf.repository):
-            if place.path is not None and (place.part.role != "transformer" or shelf.has_transformer):
-                places.setdefault(place.part.role, place.path)
-    # Wan's picture goes to CLIP by our own arithmetic, which needs no file.
-    needed = [part for part in card.parts if part.role != "image_processor" or card.family == "svd"]
-    missing = [part for part in needed if part.role not in places]
+def _source(card: Card, shelves: Sequence[Shelf], *, is_on_hub: bool = False) -> Source:
+    """The model on these shelves. is_on_hub: whether what is fetched into the hub's cache would be found."""
+    places = places_on(shelves, card)
+    missing = missing_from(places, card)
     if missing:
         wanted = "; ".join(f"{part.role}: {' or '.join(wanted_of(part)[:2])}" for part in missing)
         searched = ", ".join(str(shelf.folder) for shelf in shelves)
         are = "are" if len(shelves) > 1 else "is"
-        raise WowError(f"{searched} {are} not a whole {card.name}, it lacks {wanted} (from {' or '.join(card.source)})")
+        get = f"from {' or '.join(card.source)}"
+        if is_on_hub:
+            get = f"{download(card, [part.role for part in missing], [at.repository for at in shelves])} fetches it"
+        raise WowError(f"{searched} {are} not a whole {card.name}, it lacks {wanted} ({get})")
     return Source(card, places)
-
-
-def _shelves(card: Card) -> list[Shelf]:
-    """The folders where parts of a model are: named by WOW_MODELS, below `models`, and in the cache of the hub.
-
-    The latest snapshot of a repository comes first; the first repository is the model's own.
-    """
-    homes = [Path(home) / card.name for home in (os.environ.get("WOW_MODELS"), "models") if home]
-    shelves = [Shelf(home) for home in homes if home.is_dir()]
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "hub")
-    for repository in card.source:
-        at = cache.expanduser() / f"models--{repository.replace('/', '--')}" / "snapshots"
-        found = sorted(filter(Path.is_dir, at.glob("*")), key=lambda path: path.stat().st_mtime, reverse=True)
-        shelves += [Shelf(path, repository, _is_own(card, repository)) for path in found]
-    return shelves
-
-
-def _is_own(card: Card, repository: str) -> bool:
-    """Whether a repository holds this model itself, in one layout or another, and not what it was made from."""
-    return repository == card.source[0] or not card.name.startswith("wow-")
 
 
 def _candidates(folder: Path) -> list[Card]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from wow.imagine.sampler import SamplingOptions
@@ -20,6 +20,14 @@ CAPABILITIES = (
     "policy",
 )
 """The words for what a world model can do."""
+WHO_CAN: Mapping[str, str] = {
+    "image2video": "wow-mini and every model that wow models lists",
+    "video2video": "wow-mini, wow-1-dit-2b-600k, wow-1-dit-7b-600k and the cosmos-predict models",
+    "forward_dynamics": "wow-mini",
+    "inverse_dynamics": "wow-mini",
+    "policy": "wow-mini",
+}
+"""Who can do each of them, in the words of an error; nobody can do the others."""
 
 
 class WorldModel(Protocol):
@@ -43,9 +51,8 @@ class WorldModel(Protocol):
 
 
 def demand(capability: str, name: str, capabilities: frozenset[str]) -> None:
-    """Raises WowError, saying what the model can do instead, where it lacks a capability."""
+    """Raises WowError, saying who has it and what the model can do instead, where it lacks a capability."""
     if capability not in capabilities:
-        raise WowError(
-            f"{name} cannot do {capability}; it can do {', '.join(sorted(capabilities))}: "
-            "wow doctor lists the models at hand and what each can do"
-        )
+        others = WHO_CAN.get(capability)
+        remedy = f"{others} can" if others else "no model that wow knows can"
+        raise WowError(f"{name} cannot do {capability}, it can do {', '.join(sorted(capabilities))}: {remedy}")

@@ -81,7 +81,8 @@ class MiniWorldModel:
 
         Pictures of another size are fitted with their aspect kept, and a warning says how. The same seed gives the
         same bytes. fps: frames per second of robot time; None lets the model choose.
-        Raises WowError for an empty instruction, an unsupported number of frames, or actions that do not fit the card.
+        Raises WowError for an instruction that is empty or too long, an unsupported number of frames, or actions that
+        do not fit the card.
         """
         frames, fitting = self.fit(_frames(context))
         if fitting:
@@ -157,19 +158,30 @@ class MiniWorldModel:
     def imitate(self, picture: UInt8, prompt: str, *, fps: float | None = None) -> Actions:
         """The actions that the policy alone would take from uint8 [H, W, 3]: behaviour cloning, without a world model.
 
-        Raises WowError where the model has no policy.
+        Raises WowError where the model has no policy, and as `check_prompt`.
         """
         if self.guesser is None:
             raise WowError(
                 f"{self.name} has no policy: train one with wow train policy, and add it with "
                 f"wow train export --policy RUN --out FOLDER"
             )
+        self.check_prompt(prompt)
         frames, _ = self.fit(picture)
         request = Request(frames, prompt, seconds=None if fps is None else 1 / fps)
         with torch.no_grad():
             _, conditions = self._prepare([request], self.guesser.config.num_transitions + 1, torch.Size([1]))
             motion = self.guesser(self._tensor(frames), conditions)
         return Actions(self.scale.actions(motion[0].cpu().numpy()), self.embodiment, seconds=request.seconds)
+
+    def check_prompt(self, prompt: str) -> None:
+        """Raises WowError for an instruction that is empty, or longer than what is read of it."""
+        if not prompt.strip():
+            raise WowError("the instruction is empty: say what the robot should do, e.g. 'open the drawer'")
+        self.text.check(prompt, self.name)
+
+    def readable(self, prompt: str) -> str:
+        """An instruction that `check_prompt` lets pass: a long one loses its end. For who can tell people so."""
+        return self.text.beginning(prompt)
 
     def reconstruct(self, frames: UInt8) -> UInt8:
         """A clip [T, H, W, 3] through the codec and back, painted over its first frame: the best `imagine` could do."""
@@ -215,8 +227,8 @@ class MiniWorldModel:
                 raise WowError(f"{self.name} takes an odd number of context frames below {num_frames}, not {seen}")
             if request.prompt is None and request.actions is None:
                 demand("unconditional video", self.name, self.capabilities)
-            if request.prompt is not None and not request.prompt.strip():
-                raise WowError("the instruction is empty: say what the robot should do, e.g. 'open the drawer'")
+            if request.prompt is not None:
+                self.check_prompt(request.prompt)
             if request.actions is not None:
                 self._check_actions(request.actions, num_frames)
 

@@ -17,6 +17,10 @@ from torch import Tensor, nn
 
 from wow.types import WowError
 
+MAX_TOKENS = 64
+"""Tokens of an instruction that are read, the marks of its start and end among them."""
+MARKS = 2
+
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
@@ -137,7 +141,25 @@ class TextConditioner:
         self.encoder.to(device)
         return self
 
-    def tokenize(self, texts: Sequence[str], max_tokens: int = 64) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
+    def check(self, text: str, reader: str) -> None:
+        """Raises WowError for an instruction that would lose its end when it is encoded. reader: who is told it."""
+        count = len(self.tokenizer.encode(text).ids)
+        if count > MAX_TOKENS:
+            raise WowError(
+                f"the instruction has {len(text.split())} words ({count - MARKS} tokens), and {reader} reads "
+                f"{MAX_TOKENS - MARKS} tokens: say it shorter"
+            )
+
+    def beginning(self, text: str) -> str:
+        """As much of a text as is encoded: all of it, or what the first tokens of a longer one are made of."""
+        encoding = self.tokenizer.encode(text)
+        if len(encoding.ids) <= MAX_TOKENS:
+            return text
+        return text[: encoding.offsets[MAX_TOKENS - MARKS][1]]
+
+    def tokenize(
+        self, texts: Sequence[str], max_tokens: int = MAX_TOKENS
+    ) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
         """Token ids and the mask of real tokens, padded to the longest text; l counts the marks of start and end.
 
         A text of more than `max_tokens` tokens loses its end, but keeps the end mark. Raises ValueError where there is
@@ -156,7 +178,9 @@ class TextConditioner:
         return token_ids.to(device), mask.to(device)
 
     @torch.no_grad()  # and not inference_mode: training reads these vectors inside its own graph
-    def encode(self, texts: Sequence[str], max_tokens: int = 64) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"]]:
+    def encode(
+        self, texts: Sequence[str], max_tokens: int = MAX_TOKENS
+    ) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"]]:
         """One vector for every token, zero at padding, and the mask of real tokens. See `tokenize` for l and errors."""
         token_ids, mask = self.tokenize(texts, max_tokens)
         return self.encoder(token_ids, mask) * mask[..., None], mask

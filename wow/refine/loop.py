@@ -21,7 +21,8 @@ CORRECTED = "the same words; the motion is moved by what the video shows less th
 class Team:
     """Who imagines, who judges, who says what the verdicts come to, and who rewrites.
 
-    correct: who imagines anew what shows another motion than it should; None where nobody can tell.
+    correct: who imagines anew what shows another motion than it should; None where nobody can tell. check: raises
+    WowError for a prompt that whoever imagines cannot read.
     """
 
     imagine: Imaginer
@@ -29,6 +30,7 @@ class Team:
     decide: Decide
     refiner: Refiner
     correct: Corrector | None = None
+    check: Callable[[str], None] = lambda prompt: None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def propose(team: Team, goal: str, rounds: Sequence[Round], rules: Rules, left: 
     """The motion of the last videos corrected, where that is worth while; else other words."""
     if team.correct and (wanting := rules.to_correct(rounds)):
         return Proposal(wanting[0].prompt, CORRECTED, [attempt.seed for attempt in wanting], wanting)
-    prompt, note = write_prompt(hurried(team.refiner, left), goal, attempts_of(rounds), rules.expand)
+    prompt, note = write_prompt(team, goal, attempts_of(rounds), rules.expand, left)
     return Proposal(prompt, note, rules.seeds(rounds))
 
 
@@ -116,15 +118,19 @@ def imagine(team: Team, picture: UInt8, goal: str, asked: Proposal) -> Sequence[
     return [(video, None) for video in team.imagine(picture, asked.prompt, asked.seeds)]
 
 
-def write_prompt(refiner: Refiner, goal: str, history: Sequence[Attempt], expand: bool) -> tuple[str, str]:
-    """The next prompt, and why it is an old one ("" where it is new).
+def write_prompt(
+    team: Team, goal: str, history: Sequence[Attempt], expand: bool, left: float | None
+) -> tuple[str, str]:
+    """The next prompt, and why it is an old one ("" where it is new). left: seconds, None without end.
 
-    The first is the goal itself, unless the refiner is to expand it. A refiner that has nothing to say does not end the
-    search: the best prompt so far is imagined again, with further seeds.
+    The first is the goal itself, unless the refiner is to expand it. A refiner that has nothing to say, or more than
+    can be read, does not end the search: the best prompt so far is imagined again, with further seeds.
     """
     if not history and not expand:
         return goal, "the goal as it was given"
     try:
-        return refiner(goal, history), ""
+        prompt = hurried(team.refiner, left)(goal, history)
+        team.check(prompt)
+        return prompt, ""
     except WowError as problem:
         return best_of(history).prompt if history else goal, f"no new prompt: {problem}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 
 from wow.sim.language import TASKS
@@ -104,6 +105,8 @@ def suite_tasks(words: str) -> tuple[str, ...]:
     """The tasks of a suite's name, "all", or "NAME,NAME". Raises WowError with the nearest names for a typo."""
     if words in SUITES:
         return SUITES[words]
+    if near := difflib.get_close_matches(words, SUITES, n=2, cutoff=0.75):
+        raise WowError(f"there is no suite {words!r}: did you mean {' or '.join(near)}?")
     try:
         return named_tasks(words)
     except WowError as problem:

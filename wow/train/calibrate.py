@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.act.calibration import ELSEWHERE, Calibration, Ranges, temperature
-from wow.act.confidence import Signs
+from wow.act.calibration import ELSEWHERE, Calibration, Look, Ranges, temperature
+from wow.act.confidence import Signs, look_of, unlike
 from wow.act.inverse import InverseDynamics
 from wow.act.reading import Raw, Reading, conclude
 from wow.models.idm import InverseDynamicsModel
@@ -30,6 +30,10 @@ MARGIN = 1.25
 """How much further than seen a measurement may lie before it speaks against a video."""
 LEAST_ELSEWHERE = 0.01
 """The least share of the picture that has to change away from the robot to speak against a video: noise may."""
+LOOKS = 512
+"""Pictures of training that tell what pictures look like."""
+LEAST_LOOK = 3.5
+"""How far from the usual a picture has to look, at least, to speak against a video: few scenes are no range."""
 
 DOUBTS = (1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
 """How many times less than they say places may be worth."""
@@ -74,6 +78,8 @@ def calibrate(
     readings = [_read(calibrated, clip) for clip in measured]
     signs = [calibrated.signs(clip.frames, clip.raw, read) for clip, read in zip(measured, readings, strict=True)]
     ranges = _ranges(signs, (inverse.layout.shortest, inverse.layout.longest))
+    looks = _looks(objective, random, inverse.network.config.size)
+    ranges = replace(ranges, look=_look(looks, [sign.look for sign in signs if sign.look is not None]))
     errors: dict[str, float] = {}
     for kind in dict.fromkeys(clip.kind for clip in measured):
         own = [pair for pair in zip(measured, readings, strict=True) if pair[0].kind == kind]
@@ -231,6 +237,25 @@ def _ranges(signs: Sequence[Signs], seconds: tuple[float, float]) -> Ranges:
         disagreement=MARGIN * max(sign.disagreement for sign in signs),
         elsewhere=max(MARGIN * max(elsewhere), LEAST_ELSEWHERE) if elsewhere else ELSEWHERE,
     )
+
+
+def _looks(objective: IdmObjective, random: np.random.Generator, size: int) -> Array:
+    """What pictures that were trained on look like [LOOKS, D]."""
+    sources = objective.sources
+    sizes = np.array([len(source.clips.frames) for source in sources])
+    drawn = [sources[place] for place in random.choice(len(sources), LOOKS, p=sizes / sizes.sum())]
+    rows = [random.integers(len(source.clips.frames), size=1) for source in drawn]
+    return np.stack([look_of(source.show(row, size)) for source, row in zip(drawn, rows, strict=True)])
+
+
+def _look(usual: Array, held_out: Sequence[Array]) -> Look:
+    """What pictures look like, and how far held-out ones are from it at most, with some margin."""
+    look = Look(_rounded(usual.mean(axis=0)), _rounded(usual.std(axis=0)), LEAST_LOOK)
+    return replace(look, most=max(MARGIN * max(unlike(each, look) for each in held_out), LEAST_LOOK))
+
+
+def _rounded(values: Array) -> tuple[float, ...]:
+    return tuple(round(float(x), 1) for x in values)
 
 
 def _event_shares(measured: Sequence[Measured], readings: Sequence[Reading]) -> tuple[float, float]:
