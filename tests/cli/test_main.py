@@ -177,7 +177,11 @@ def test_an_interruption_says_what_was_saved_and_exits_with_130(capsys: pytest.C
         (["imagin"], "did you mean wow imagine?"),
         (["data", "imprt"], "wow data import"),
         (["note", "--ouch", "3"], "--ouch"),
-        (["numbers", "draw", "some", "--out", "a", "--count", "many"], "--count"),
+        (
+            ["numbers", "draw", "some", "--out", "a", "--count", "many"],
+            "--count takes a whole number, not 'many'",
+        ),
+        (["numbers", "draw", "some", "--out", "a", "--ouch", "3"], "wow: Unrecognized options: --ouch"),
         (["numbers", "draw", "--out", "a"], "What to call them"),
         (["numbers", "draw", "some"], "--out"),
         (["xyzzy"], "there are imagine, refine, judge, demo"),

@@ -221,6 +221,7 @@ def test_mistakes_in_refining_a_run_are_one_line(
 
 def test_a_plan_can_be_searched_for(tmp_path: Path) -> None:
     """`wow run --refine` executes the video that the critics like best, and every plan has seeds of its own."""
+    from wow.act.reading import Reading
     from wow.cli.episode import EpisodeSettings, imagining_planner
     from wow.cli.refine import SearchSettings
     from wow.types import Actions
@@ -237,8 +238,9 @@ def test_a_plan_can_be_searched_for(tmp_path: Path) -> None:
             ramps = [np.arange(5).reshape(5, 1, 1, 1) * (request.seed % 4) for request in requests]
             return [Video(np.broadcast_to(ramp, (5, 8, 8, 3)).astype(np.uint8), 5.0) for ramp in ramps]
 
-        def act(self, video: Video, **_: object) -> Actions:
-            return Actions(np.full((4, 7), video.frames[-1, 0, 0, 0], np.float32), self.embodiment)
+        def read(self, video: Video, **_: object) -> Reading:
+            actions = Actions(np.full((4, 7), video.frames[-1, 0, 0, 0], np.float32), self.embodiment)
+            return Reading(actions, np.zeros((5, 3)), np.zeros((5, 3)), np.zeros(5), (), 0.0)
 
     search = SearchSettings("stir", samples=4, confident=2.0, folder=str(tmp_path / "refine"))
     settings = EpisodeSettings(num_frames=5, refine=search)

@@ -46,6 +46,9 @@ from typing import Self, TypeVar
 
 from wow.types import WowError
 
+_FRAME = re.compile(r"─{3}|-{3}")
+_NO_NUMBER = re.compile(r"Error parsing (\S+): .*(?:literal for int\(\)|string to float).*'([^']*)'$")
+
 Summary = dict[str, object]
 LARGEST_SEED = 2**31 - 1
 """What every random generator takes, with room for the seeds that are counted up from it."""
@@ -187,14 +190,14 @@ def _make_folder(folder: Path) -> None:
 
 
 def _without_box(text: str) -> str:
-    """The sentences in a framed message, up to its pointer to `--help`."""
-    lines = (line.strip("╭╮╰╯│─ \t") for line in text.splitlines())
-    sentences = [line for line in lines if line]
-    message = " ".join(sentences)
+    """The sentences in a framed message, without its title, up to its pointer to `--help`."""
+    lines = [line.strip("│| \t") for line in text.splitlines() if line.strip()]
+    message = " ".join(line for line in lines[1:] if not _FRAME.search(line))
     for tail in (" For full helptext", " Argument helptext"):
         message = message.split(tail)[0]
-    for title in ("Required options ", "Parsing error ", "Value error "):
-        message = message.removeprefix(title)
+    if found := _NO_NUMBER.match(message):
+        kind = "whole number" if "int()" in message else "number"
+        return f"{found[1]} takes a {kind}, not {found[2]!r}"
     return message.rstrip(". ") or "the command line could not be read"
 
 

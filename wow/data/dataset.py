@@ -367,7 +367,7 @@ def numbered(problems: Sequence[Problem], number: int) -> list[Problem]:
 
 def bad_episode(problem: Problem) -> WowError:
     """The error that a problem is when bad episodes are not to be left out."""
-    return WowError(f"{replace(problem, left_out=False)}; --skip-bad leaves it out and goes on")
+    return WowError(f"{replace(problem, left_out=False)}; wow data import with --skip-bad leaves it out")
 
 
 def plain_value(value: Any) -> object:

@@ -70,7 +70,7 @@ def _natural(name: str) -> tuple[int, str]:
 
 
 class _Film:
-    """One clip that a format names: the file, what is said of it (the instruction first), its number as in `Item`."""
+    """One clip that a format names: its file, what is said of it (the instruction first), its number as in `Item`."""
 
     def __init__(
         self, name: int | str, file: Path, texts: Sequence[str], facts: Mapping[str, object], number: int
