@@ -84,6 +84,8 @@ def test_chances_come_for_every_moment_and_the_last_is_that_of_the_whole() -> No
     stopped[3:] = stopped[2]
     assert judge(picture, "open it", Actions(stopped, CARD))[-1] == pytest.approx(chances[2], abs=1e-6)
     assert judge(picture, "close the window", Actions(values, CARD))[-1] != pytest.approx(chances[-1], abs=1e-4)
+    with pytest.raises(WowError, match=r"90 words .* say it shorter"):
+        judge(picture, "open it " * 45, Actions(values, CARD))
 
 
 def test_chances_are_fitted_to_the_odds_that_made_them() -> None:

@@ -52,8 +52,10 @@ class OutcomeJudge:
         """The chance that the actions reach the goal from the picture [H, W, 3], after each of T transitions [T].
 
         The last one is that of all actions; those before it are of who stops there. seconds: what all of them take,
-        where somebody asked for it: the practised hand then gets as far as it does in that time.
+        where somebody asked for it: the practised hand then gets as far as it does in that time. Raises WowError for a
+        goal that is longer than what is read of it.
         """
+        self.text.check(goal, "the learned critic")
         tokens, mask = (x.to(self.device) for x in self.text.encode([goal]))
         conditions = unhurried(tokens, mask)
         if seconds is not None:
