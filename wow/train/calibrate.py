@@ -18,7 +18,7 @@ from wow.models.idm import InverseDynamicsModel
 from wow.train.checkpoint import load_average
 from wow.train.idm import IdmObjective
 from wow.train.idm_data import Source, Truth, truth_of
-from wow.train.idm_run import IdmWindow, layout_of, window_of
+from wow.train.idm_run import IdmWindow, draw_window, layout_of, window_of
 from wow.types import UInt8, WowError
 
 OnDone = Callable[[int, int], None]
@@ -244,7 +244,7 @@ def _looks(objective: IdmObjective, random: np.random.Generator, size: int) -> A
     sources = objective.sources
     sizes = np.array([len(source.clips.frames) for source in sources])
     drawn = [sources[place] for place in random.choice(len(sources), LOOKS, p=sizes / sizes.sum())]
-    rows = [random.integers(len(source.clips.frames), size=1) for source in drawn]
+    rows = [draw_window(source, objective.run, random).rows[:1] for source in drawn]
     return np.stack([look_of(source.show(row, size)) for source, row in zip(drawn, rows, strict=True)])
 
 
