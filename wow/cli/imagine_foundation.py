@@ -45,19 +45,14 @@ def is_foundation(model: str) -> bool:
 
     Raises WowError for what is no folder and nearly the name of one.
     """
-    from wow.foundation.cards import check_slip, is_known
+    from wow.foundation.cards import told_by_name
 
-    if is_known(model):
-        return True
-    folder = Path(model)
-    if not folder.is_dir():
-        check_slip(model)
-        return False
-    if (folder / "manifest.json").is_file():
-        return False
+    told = told_by_name(model)
+    if told is not None:
+        return told
     from wow.foundation import source
 
-    return source.is_foundation(folder)
+    return source.is_foundation(model)
 
 
 def defaults(model: str) -> Mapping[str, int | float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from wow.foundation.card import Card, Config, Frames, Part, Sampler
@@ -30,6 +31,20 @@ def card(name: str) -> Card:
 def is_known(name: str) -> bool:
     """Whether a name is that of a card, with or without =FOLDER behind it, or a hub id of one."""
     return name.partition("=")[0] in CARDS or any(name in card.source for card in CARDS.values())
+
+
+def told_by_name(name: str) -> bool | None:
+    """Whether a name tells that it is a foundation model; None for a folder that has to be looked into.
+
+    Raises WowError for what is no folder and nearly the name of one.
+    """
+    if is_known(name):
+        return True
+    folder = Path(name)
+    if not folder.is_dir():
+        check_slip(name)
+        return False
+    return False if (folder / "manifest.json").is_file() else None  # a checkpoint of our own
 
 
 def check_slip(name: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wow.foundation.card import Card, Part, Role
-from wow.foundation.cards import CARDS, check_slip, is_known
+from wow.foundation.cards import CARDS, told_by_name
 from wow.foundation.cards import card as card_named
 from wow.foundation.checkpoint import Checkpoint, open_checkpoint
 from wow.foundation.checkpoint_files import open_files
@@ -53,14 +53,10 @@ def is_foundation(name: str | Path) -> bool:
 
     Raises WowError for what is no folder and nearly such a name.
     """
-    if is_known(str(name)):
-        return True
+    told = told_by_name(str(name))
+    if told is not None:
+        return told
     folder = Path(name)
-    if not folder.is_dir():
-        check_slip(str(name))
-        return False
-    if (folder / "manifest.json").is_file():
-        return False  # a checkpoint of our own
     return (folder / "model_index.json").is_file() or bool(_candidates(folder))
 
 
