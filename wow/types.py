@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 
+LOCAL_FRAMES = ("gripper", "tool", "hand")
+"""Coordinate frames that turn with the tool: a turn in them comes before those that were made already."""
+
 
 class WowError(Exception):
     """Something a person can fix. The command line prints it as one line and exits with code 2.
@@ -102,6 +105,18 @@ class Embodiment:
     def adds_up(self) -> NDArray[np.bool_]:
         """Which dimensions of the action add up over time [D]: the changes of a delta card, in metres or radians."""
         return np.array([self.action_kind == "delta" and dimension.unit in ("m", "rad") for dimension in self.action])
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """The three dimensions of a delta card that are a rotation vector; none where turns are written otherwise."""
+        summed = self.adds_up
+        found = tuple(place for place, dim in enumerate(self.action) if summed[place] and dim.unit == "rad")
+        return found if self.rotation == "rotation-vector" and len(found) == 3 else ()
+
+    @property
+    def turns_locally(self) -> bool:
+        """Whether its turns are in a frame that turns with the tool: they come before those made already."""
+        return bool(self.turns) and self.action[self.turns[0]].frame in LOCAL_FRAMES
 
     def difference(self, other: Embodiment) -> str:
         """What another card means otherwise by the numbers of an action, in words; "" where it is the same.

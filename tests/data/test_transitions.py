@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from wow.data.transitions import between_frames, turns_of
+from wow.data.transitions import between_frames
 from wow.types import Dimension, Embodiment
 
 CARD = Embodiment(
@@ -76,6 +76,6 @@ def test_about_one_axis_rotations_add_up_to_half_a_turn() -> None:
 
 
 def test_what_is_no_rotation_vector_is_summed() -> None:
-    assert turns_of(TURNING) == (3, 4, 5)
-    assert turns_of(replace(TURNING, rotation="roll-pitch-yaw")) == turns_of(CARD) == ()
-    assert turns_of(replace(TURNING, action_kind="absolute")) == ()
+    assert TURNING.turns == (3, 4, 5)
+    assert replace(TURNING, rotation="roll-pitch-yaw").turns == CARD.turns == ()
+    assert replace(TURNING, action_kind="absolute").turns == ()

@@ -11,6 +11,8 @@ from wow.act.calibration import Calibration
 from wow.act.confidence import Confidence
 from wow.act.fuse import fuse
 from wow.act.gripper import EVENT_SHARE, GripperEvent, find_commands, find_events
+from wow.act.turning import fuse_turns
+from wow.models.idm import PLACES
 from wow.types import Actions, Embodiment, Float32
 
 Array = NDArray[np.float64]
@@ -38,7 +40,8 @@ class Raw:
     """What the network says of one clip of T+1 frames; scales are not yet deviations.
 
     action, action_scale [T, D]. chances [T, 3]: that the gripper's command stays, rises, falls. place, place_scale
-    [T+1, 4]: x, y, z of the hand's target [m] and the gripper's opening; a scale is infinite where nothing is known.
+    [T+1, P]: x, y, z of the hand's target [m] and the gripper's opening, and, where the model tells, how the hand is
+    turned, a rotation vector [rad] from its reference; a scale is infinite where nothing is known.
     robot [T+1]: the share of the picture that the robot fills; cells [T+1, h/4, w/4]: of each cell of it.
     """
 
@@ -90,6 +93,10 @@ def conclude(
         places[0, :3], around[0, :3] = start, KNOWN
     low, high = limits_of(card, seconds)
     path, path_deviations, disagreement = _follow(values, deviations, places, around, layout.moves, (low, high))
+    if (turns := list(card.turns)) and np.isfinite(around[:, PLACES:]).all() and around.shape[1] > PLACES:
+        values[:, turns], deviations[:, turns] = fuse_turns(
+            values[:, turns], deviations[:, turns], places[:, PLACES:], around[:, PLACES:], local=card.turns_locally
+        )
     events: tuple[GripperEvent, ...] = ()
     if (grip := layout.gripper) is not None:
         least, most = (float(np.nan_to_num(row[grip], neginf=0.0, posinf=1.0)) for row in (low, high))

@@ -23,6 +23,8 @@ FRAME_BRANCHES = ("mask", "features", "frozen")
 PAIR_BRANCHES = ("flow", "two_frames", "tracks")
 PLACES = 4
 """Numbers of the absolute head: x, y, z of the hand's target and the gripper's opening."""
+TURNS = 3
+"""Numbers more where orientations are read: how the hand is turned, as a rotation vector [rad] from a reference."""
 SHARPNESS = 3.0
 """How much attention prefers what is unlike the rest of the picture."""
 PATCH = 4
@@ -56,7 +58,8 @@ class IdmConfig:
     uncertain: whether the scale of each error is predicted. absolute: whether places are.
     channels: of the branches "mask" and "flow" at 1/4, 1/8 and 1/16 of the picture; "features" has half as many.
     masks: whether there is a head that finds the robot; without it, and without a given mask, "mask" sees whole frames.
-    action, place: scales of the outputs.
+    action, place: scales of the outputs. facing: the orientation from which the hand's turns are counted, a quaternion
+    w x y z; () where places tell no orientation.
     """
 
     branches: tuple[str, ...] = ("mask", "flow", "features")
@@ -70,13 +73,18 @@ class IdmConfig:
     hidden: int = 512
     action: Scale = Scale((0.0,) * 7, (1.0,) * 7)
     place: Scale = Scale((0.0,) * PLACES, (1.0,) * PLACES)
+    facing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         known = {*FRAME_BRANCHES, *PAIR_BRANCHES}
         if not self.branches or not set(self.branches) <= known or len(set(self.branches)) != len(self.branches):
             raise ValueError(f"branches are some of {', '.join(sorted(known))}, not {self.branches}")
-        if self.size % 16 or min(*self.channels, self.width, self.hidden) < 2 or len(self.place.spread) != PLACES:
+        if self.size % 16 or min(*self.channels, self.width, self.hidden) < 2 or not self._fits():
             raise ValueError(f"impossible inverse dynamics model {self}: the size is a multiple of 16")
+
+    def _fits(self) -> bool:
+        """Whether there are as many places as the absolute head says."""
+        return len(self.place.spread) == PLACES + (TURNS if self.facing else 0) and len(self.facing) in (0, 4)
 
     @property
     def action_width(self) -> int:
@@ -94,8 +102,8 @@ class Prediction:
     action: Float[Tensor, "b t a"]
     action_scale: Float[Tensor, "b t a"]
     events: Float[Tensor, "b t 3"]
-    place: Float[Tensor, "b t1 4"]
-    place_scale: Float[Tensor, "b t1 4"]
+    place: Float[Tensor, "b t1 p"]
+    place_scale: Float[Tensor, "b t1 p"]
     robot: Float[Tensor, "n 1 h4 w4"] | None = None
 
 
@@ -271,7 +279,8 @@ class InverseDynamicsModel(nn.Module):
         self._around_frame = ((-1, 0, 1), (0, 1)) if config.window else ((0,), (0, 1))
         sizes = [64 + frames * len(f) + pairs * len(p) for f, p in (self._around_pair, self._around_frame)]
         self.action_head = _head(sizes[0], config.hidden, 2 * config.action_width + len(EVENTS))
-        self.place_head = _head(sizes[1], config.hidden // 2, 2 * PLACES) if config.absolute else None
+        self.places = len(config.place.spread)
+        self.place_head = _head(sizes[1], config.hidden // 2, 2 * self.places) if config.absolute else None
 
     def forward(
         self,
@@ -346,12 +355,13 @@ class InverseDynamicsModel(nn.Module):
                 neighbours(rows, at, count + 1) for rows, at in zip((frames, edged), self._around_frame, strict=True)
             ]
             seen = torch.cat([*beside, here], dim=-1)
-            place = seen.new_zeros(*seen.shape[:2], 2 * PLACES) if self.place_head is None else self.place_head(seen)
+            blank = seen.new_zeros(*seen.shape[:2], 2 * self.places)
+            place = blank if self.place_head is None else self.place_head(seen)
         width = self.config.action_width
         return Prediction(
             *_in_units(raw[..., :width], raw[..., width : 2 * width], self.config.action, self.config.uncertain),
             raw[..., 2 * width :],
-            *_in_units(place[..., :PLACES], place[..., PLACES:], self.config.place, self.config.uncertain),
+            *_in_units(place[..., : self.places], place[..., self.places :], self.config.place, self.config.uncertain),
             found,
         )
 

@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wow import rotation
 from wow.act.calibration import ELSEWHERE, Calibration, Look, Ranges, temperature
 from wow.act.confidence import Signs, look_of, unlike
 from wow.act.inverse import InverseDynamics
 from wow.act.reading import Raw, Reading, conclude
-from wow.models.idm import InverseDynamicsModel
+from wow.data.transitions import orientations
+from wow.models.idm import PLACES, InverseDynamicsModel
 from wow.train.checkpoint import load_average
 from wow.train.idm import IdmObjective
 from wow.train.idm_data import Source, Truth, truth_of
 from wow.train.idm_run import IdmWindow, draw_window, layout_of, window_of
-from wow.types import UInt8, WowError
+from wow.types import Embodiment, Float32, UInt8, WowError
 
 OnDone = Callable[[int, int], None]
 Array = NDArray[np.float64]
@@ -196,16 +198,37 @@ def _worth_of_places(
     The errors of places go together in the frames of a clip, all the more the less is known of them; to the fusion they
     are independent, and it would trust them too much.
     """
-    moves = list(inverse.layout.moves)
+    card, moves = inverse.embodiment, list(inverse.layout.moves)
     truths = [np.cumsum(clip.truth.actions[:, moves], axis=0) for clip in measured]
-    costs = []
+    ways, turned = [], []
     for factor in DOUBTS:
         doubted = replace(calibration, place=tuple(factor * value for value in calibration.place))
         reading = [_read(replace(inverse, calibration=doubted), clip) for clip in measured]
         off = [np.abs(one.path[1:] - one.path[0] - truth) for one, truth in zip(reading, truths, strict=True) if moves]
-        costs.append(np.concatenate(off).mean(axis=0) if off else np.zeros(3))
-    best = np.array(DOUBTS)[np.argmin(costs, axis=0)]
-    return (*(float(x) for x in best * np.array(calibration.place[:3])), *calibration.place[3:])
+        ways.append(np.concatenate(off).mean(axis=0) if off else np.zeros(3))
+        turned.append(
+            [_turned_apart(one.actions.values, clip, card) for one, clip in zip(reading, measured, strict=True)]
+        )
+    best = np.array(DOUBTS)[np.argmin(ways, axis=0)]
+    # An orientation is one thing: its three numbers are worth the same.
+    facing = DOUBTS[int(np.argmin(np.mean(turned, axis=1)))]
+    place = calibration.place
+    return (
+        *(float(x) for x in best * np.array(place[:3])),
+        *place[3:PLACES],
+        *(facing * value for value in place[PLACES:]),
+    )
+
+
+def _turned_apart(said: Float32, clip: Measured, card: Embodiment) -> float:
+    """The mean angle [rad] between how the hand is turned since the clip's beginning and how it is said to be."""
+    if not card.turns:
+        return 0.0
+    both = (
+        orientations(rows[:, card.turns].astype(np.float64), card.turns_locally) for rows in (said, clip.truth.actions)
+    )
+    first, second = both
+    return float(np.linalg.norm(rotation.vectors(rotation.product(rotation.inverse(first), second)), axis=-1).mean())
 
 
 def _of_places(measured: Sequence[Measured]) -> tuple[float, ...]:

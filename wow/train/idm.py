@@ -16,10 +16,21 @@ from wow.act.flow import flow_between
 from wow.data.embodiment import embodiment_to_json
 from wow.models.baseline import FrozenEye
 from wow.models.codec import Codec
-from wow.models.idm import IdmConfig, InverseDynamicsModel, Prediction, Scale
+from wow.models.idm import PLACES, IdmConfig, InverseDynamicsModel, Prediction, Scale
 from wow.train.codec import to_tensor
 from wow.train.disturb import disturb, draw_tint, paint_again, tinted
-from wow.train.idm_data import Source, Truth, card_of, check_reversible, check_same, moves_of, scale_of_truths, truth_of
+from wow.train.idm_data import (
+    Source,
+    Truth,
+    card_of,
+    check_reversible,
+    check_same,
+    facing_of,
+    moves_of,
+    scale_of_truths,
+    truth_of,
+    with_facing,
+)
 from wow.train.idm_run import IdmRun, IdmWindow, Loss, draw_window, layout_of
 from wow.train.loop import fresh
 from wow.types import UInt8, WowError
@@ -30,7 +41,7 @@ class IdmBatch:
     """Clips to learn from.
 
     frames: uint8 [b t+1 h w 3]. flow [b t 2 h w]. gain, offset [b 3]: what the colours are multiplied by and moved.
-    actions [b t a], events [b t], places [b t+1 4] with NaN where unknown. labelled: uint8 [n h w 3], pictures whose
+    actions [b t a], events [b t], places [b t+1 p] with NaN where unknown. labelled: uint8 [n h w 3], pictures whose
     robot is known, as uint8 [n h/4 w/4]; n may be 0.
     """
 
@@ -188,7 +199,10 @@ class IdmObjective:
         if (grip := card.gripper_place) is not None:
             numbers["gripper"] = off[..., grip].nanmean()
         if self.run.model.absolute:
-            numbers["place_mm"] = 1000 * (said.place[..., :3] - batch.places[..., :3]).abs().nanmean()
+            apart = (said.place - batch.places).abs()
+            numbers["place_mm"] = 1000 * apart[..., :3].nanmean()
+            if self.run.model.facing:
+                numbers["facing_degrees"] = apart[..., PLACES:].nanmean().rad2deg()
         return numbers
 
 
@@ -230,7 +244,14 @@ class Beginning:
     def knows(self, sources: Sequence[Source], action: Scale) -> bool:
         """Whether these are recordings of its robot, in which the same numbers move."""
         moved, moves = ([spread > 0 for spread in scale.spread] for scale in (self.model.action, action))
-        return moved == moves and all(source.clips.embodiment.robot == self.robot for source in sources)
+        return moved == moves and self._is_of(sources)
+
+    def facing(self, sources: Sequence[Source]) -> tuple[float, ...]:
+        """From where turns are counted: as before, where turns were or the robot is the same."""
+        return self.model.facing if self.model.facing or self._is_of(sources) else facing_of(sources)
+
+    def _is_of(self, sources: Sequence[Source]) -> bool:
+        return all(source.clips.embodiment.robot == self.robot for source in sources)
 
 
 def prepare_idm(
@@ -252,6 +273,8 @@ def prepare_idm(
     if len(clips) < 2:
         raise WowError("one episode is too few to learn from and calibrate on: give at least two")
     random = np.random.default_rng(0)
+    facing = facing_of(sources) if beginning is None else beginning.facing(sources)
+    sources = [with_facing(source, facing) for source in sources] if facing else sources
     real = [source for source in sources if not source.imagined] or list(sources)
     forwards = replace(run, backwards=0.0)
     windows = [draw_window(real[i % len(real)], forwards, random) for i in range(2000)]
@@ -260,7 +283,7 @@ def prepare_idm(
     masks = any(source.robot is not None for source in sources) and run.labelled > 0
     if beginning is not None and beginning.knows(sources, action):
         action, place, masks = beginning.model.action, beginning.model.place, masks or beginning.model.masks
-    model = replace(run.model, size=size, action=action, place=place, masks=masks)
+    model = replace(run.model, size=size, action=action, place=place, masks=masks, facing=facing)
     return IdmObjective(replace(run, model=model), sources, codec)
 
 

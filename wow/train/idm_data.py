@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wow import rotation
 from wow.data import Dataset, open_dataset
 from wow.data.dataset import as_vectors
-from wow.data.transitions import LOCAL_FRAMES, between_frames
+from wow.data.transitions import between_frames
 from wow.models.codec import Codec
 from wow.models.fit import fit_frames
-from wow.models.idm import PATCH, PLACES, Scale
+from wow.models.idm import PATCH, PLACES, TURNS, Scale
 from wow.train.latents import encode_frames
 from wow.train.rows import Rows
 from wow.train.store import Clips, open_clips
-from wow.types import Embodiment, Float32, UInt8, WowError
+from wow.types import LOCAL_FRAMES, Embodiment, Float32, UInt8, WowError
 
 OnDone = Callable[[int, int], None]
 
@@ -44,10 +45,13 @@ EVENT_STEP = 0.25
 
 @dataclass(frozen=True)
 class Source:
-    """Episodes to learn from. places: float32 [N, 4], x y z of the hand's target [m] and the gripper's opening.
+    """Episodes to learn from. places: float32 [N, P], x y z of the hand's target [m] and the gripper's opening; then,
+    where orientations are learned, how the hand is turned, as a rotation vector [rad] from `IdmConfig.facing`.
 
-    Places are NaN where unknown. robot: uint8 [N, h/4, w/4], the robot's share of each patch, 255 for all of it; None
-    where nobody knows. latents: float16 [N, c, h, w] of a codec. imagined: made by a world model, at no certain pace.
+    Places are NaN where unknown. facing: float32 [N, 4], the hand's orientation as a quaternion w x y z, NaN where
+    unknown; None where actions do not turn the hand or no state tells. robot: uint8 [N, h/4, w/4], the robot's share of
+    each patch, 255 for all of it; None where nobody knows. latents: float16 [N, c, h, w] of a codec. imagined: made by
+    a world model, at no certain pace.
     """
 
     clips: Clips
@@ -55,6 +59,7 @@ class Source:
     robot: UInt8 | None = None
     latents: Rows | None = None
     imagined: bool = False
+    facing: Float32 | None = None
 
     def show(self, rows: NDArray[np.int64], size: int) -> UInt8:
         """The frames of those rows, fitted to a size."""
@@ -63,7 +68,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a clip of T+1 frames shows: actions [T, D], events [T] as in models.idm.EVENTS, places [T+1, 4].
+    """What a clip of T+1 frames shows: actions [T, D], events [T] as in models.idm.EVENTS, places [T+1, P].
 
     Unknown are actions and places that are NaN, and events that are `UNKNOWN_EVENT`.
     """
@@ -97,6 +102,35 @@ def opening_of(card: Embodiment) -> int | None:
     return next((i for i, name in enumerate(names) if name[0].startswith("grip") and name[-1] not in POSE), None)
 
 
+def quaternion_of(card: Embodiment) -> tuple[int, ...]:
+    """Which four numbers of the state are the hand's orientation, w x y z; none where its turns are not to be learned.
+
+    They are called qw, qx, qy, qz at the end of a name, the hand's before those of things.
+    """
+    names = [dim.name.lower().replace(".", "_").split("_")[-1] for dim in card.state]
+    found = tuple(names.index(part) for part in ("qw", "qx", "qy", "qz") if part in names)
+    return found if card.turns and len(found) == 4 else ()
+
+
+def facing_of(sources: Sequence[Source]) -> tuple[float, ...]:
+    """The mean orientation, a quaternion w x y z; () where no source tells any."""
+    known = [np.asarray(source.facing, np.float64) for source in sources if source.facing is not None]
+    rows = np.concatenate([row[np.isfinite(row).all(axis=1)] for row in known]) if known else np.zeros((0, 4))
+    return tuple(float(x) for x in rotation.mean(rows)) if len(rows) else ()
+
+
+def with_facing(source: Source, reference: tuple[float, ...]) -> Source:
+    """The source with orientations among its places, counted from a reference quaternion."""
+    turns = np.full((len(source.places), TURNS), np.nan, np.float32)
+    if source.facing is not None:
+        # How it got there: in the world's axes, or in its own.
+        first, second = np.array(reference), np.asarray(source.facing, np.float64)
+        back = rotation.inverse(first)
+        local = source.clips.embodiment.turns_locally
+        turns[:] = rotation.vectors(rotation.product(back, second) if local else rotation.product(second, back))
+    return replace(source, places=np.concatenate([source.places[:, :PLACES], turns], axis=1))
+
+
 def open_source(
     folder: Path, camera: str | None, *, imagined: bool = False, on_done: OnDone = lambda done, total: None
 ) -> Source:
@@ -105,10 +139,12 @@ def open_source(
     dataset = open_dataset(folder)
     cache = folder / ".cache"
     places = _cached(cache / "places", clips, lambda: _places(dataset, clips))
+    quaternion = quaternion_of(dataset.embodiment) if _has(dataset, STATE) else ()
+    facing = _cached(cache / "facing", clips, lambda: _facing(dataset, clips, quaternion)) if quaternion else None
     robot = None
     if camera in (None, dataset.cameras[0]) and _has(dataset, SEGMENTATION):
         robot = _cached(cache / f"robot-{dataset.cameras[0]}", clips, lambda: _robot_shares(dataset, clips))
-    return Source(clips, places, robot, None, imagined)
+    return Source(clips, places, robot, None, imagined, facing)
 
 
 def open_sources(
@@ -232,6 +268,17 @@ def _places(dataset: Dataset, clips: Clips) -> Float32:
         if states is not None and opening is not None:
             places[rows, 3] = states[:, opening]
     return places
+
+
+def _facing(dataset: Dataset, clips: Clips, quaternion: tuple[int, ...]) -> Float32:
+    """The hand's orientation in every frame [N, 4]; NaN where the state holds no quaternion."""
+    facing = np.full((len(clips.frames), 4), np.nan, np.float32)
+    for episode in range(len(clips)):
+        states = as_vectors(dataset.signal(episode, STATE))[:, list(quaternion)].astype(np.float64)
+        length = np.linalg.norm(states, axis=1, keepdims=True)
+        unit = np.divide(states, length, out=np.full_like(states, np.nan), where=np.abs(length - 1.0) < 0.1)
+        facing[int(clips.start[episode]) : int(clips.start[episode + 1])] = unit
+    return facing
 
 
 def _robot_shares(dataset: Dataset, clips: Clips) -> UInt8:
