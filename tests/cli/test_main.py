@@ -112,6 +112,14 @@ def test_a_folder_with_something_in_it_is_left_alone(capsys: pytest.CaptureFixtu
     assert [path.name for path in Path("a").iterdir()] == ["precious.txt"]
 
 
+def test_who_is_refused_finds_no_empty_folders_made_for_it() -> None:
+    Path("mine").mkdir()
+    assert main(["numbers", "draw", "broken", "--out", "a/b/c"]) == 2
+    assert main(["numbers", "draw", "broken", "--out", "mine"]) == 2
+    assert main(["numbers", "draw", "large", "--out", "full"]) == 2
+    assert sorted(path.name for path in Path().iterdir() if path.is_dir()) == ["full", "mine"]
+
+
 def test_a_command_takes_up_its_own_earlier_run() -> None:
     assert [main(["numbers", "draw", "some", "--out", "a"]) for _ in range(2)] == [0, 0]
 

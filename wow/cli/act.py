@@ -35,12 +35,12 @@ class Act(MakesFile):
     pace: Literal["video", "unknown"] = "video"
     """Whether the video's rate is robot time, or unknown, as in one that was imagined at a pace of its own."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         if not self.video.is_file():
             raise WowError(f"there is no video at {self.video}: name a file such as an .mp4")
         if self.plot == self.out or self.plot.exists():
             raise WowError(f"the plot would be written to {self.plot}, which is in use: name a new --out, e.g. a.json")
-        super().prepare()
+        return super().prepare()
 
     @property
     def plot(self) -> Path:

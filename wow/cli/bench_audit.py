@@ -53,7 +53,7 @@ class BenchAudit(MakesFolder):
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.bench.dimensions.registry import chosen_metrics
         from wow.bench.ladder import FAULTS
 
@@ -65,7 +65,7 @@ class BenchAudit(MakesFolder):
             raise WowError("--samples is at least 2 and --workers 1 to 256")
         chosen_metrics(self.metrics)
         self._toolbox()
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         from wow.bench.audit import TRUTH, audit, audit_json, markdown, rung

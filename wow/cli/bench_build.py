@@ -36,12 +36,12 @@ class BenchBuild(MakesFolder, Seeded):
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         if not 1 <= self.samples <= 3000 or not 32 <= self.size <= 1024 or not 1 <= self.workers <= 256:
             raise WowError("--samples is 1 to 3000, --size 32 to 1024 and --workers 1 to 256")
         if not 0 <= self.seed < 10_000:
             raise WowError(f"--seed is 0 to 9999, not {self.seed}")
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         from wow.bench.ledger import claim

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from wow.cli.episode import EpisodeRunner, EpisodeSettings, reader
@@ -90,7 +91,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
             for place, task in enumerate(tasks)
         }
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.assembly import CRITICS, REFINERS, named
 
         if min(self.seeds, self.candidates, self.steps, self.workers) < 1:
@@ -102,7 +103,7 @@ class BenchRefine(Sampling, MakesFolder, Seeded):
         if self.plan_from == "policy" and is_foundation(self.model):
             raise WowError(f"{self.model} has no plan of its own: leave --plan-from out, or take wow-mini")
         check_length(self.model, self.num_frames)
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         from wow.bench.ledger import Ledger, claim

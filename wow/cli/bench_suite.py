@@ -131,7 +131,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
     def continues(self) -> bool:
         return (self.out / "run.json").is_file()
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.bench.dimensions.registry import chosen_metrics
 
         if (self.model is None) == (self.videos is None):
@@ -152,7 +152,7 @@ class BenchRun(Drawing, MakesFolder, Seeded):
         if self.refine:
             self._check_refining()
         self._toolbox()
-        super().prepare()
+        return super().prepare()
 
     def _check_fault(self) -> None:
         from wow.bench.ladder import FAULTS

@@ -26,12 +26,12 @@ class Demo(Sampling, MakesFolder, Seeded):
     model: str = "wow-mini"
     """A model that comes with the package, or the folder of a checkpoint."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.sim.language import find_task
 
         find_task(self.task)
         self.options()
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         from wow.assembly import model_hash

@@ -63,7 +63,7 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
     def continues(self) -> bool:
         return self.batch is not None
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.cli.imagine_foundation import check_early, is_foundation
 
         if self.batch is not None and (self.image is not None or self.candidates != 1 or self.actions is not None):
@@ -81,7 +81,7 @@ class Imagine(Sampling, FoundationSampling, MakesFolder, Seeded):
             check_early(self)
         else:
             self.refuse_for(self.model)
-        super().prepare()
+        return super().prepare()
 
     def _check_workers(self) -> None:
         asked = self.workers is not None or self.engine != "local" or self.ray_address is not None

@@ -31,7 +31,7 @@ class Judge(Command):
     model: str = "wow-mini"
     """Whose inverse dynamics, policy and learned critic are asked."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.assembly import CRITICS, named
 
         if not self.videos:
@@ -42,6 +42,7 @@ class Judge(Command):
             if not path.is_file():
                 raise WowError(f"there is no video at {path}: name a file such as an .mp4")
         named(CRITICS_AT_HAND if self.critic is None else self.critic, CRITICS, "critic")
+        return []
 
     def run(self) -> Summary:
         from wow.assembly import CRITICS, critique, ensemble, fit_for, named

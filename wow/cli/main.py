@@ -5,6 +5,7 @@ The conventions of a command are in `options`, the table of commands in `verbs`.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import inspect
@@ -78,10 +79,15 @@ def _run(words: list[str]) -> int:
         return 0
     options = VERBS[verb]().parse(words[len(verb.split()) :], verb)
     is_first_process = os.environ.get("RANK", "0") == "0"
-    if is_first_process:
-        # Under torchrun every process runs this; the first alone makes the folder and speaks.
-        options.prepare()
-    summary = options.run()
+    # Under torchrun every process runs this; the first alone makes the folder and speaks.
+    made = options.prepare() if is_first_process else []
+    try:
+        summary = options.run()
+    except WowError:
+        for folder in made:
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
+        raise
     if is_first_process:
         _tell(options.describe(summary))
         if options.json:

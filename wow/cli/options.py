@@ -67,8 +67,12 @@ class Command:
         """The options on a command line. Override it where defaults depend on other options (a named recipe)."""
         return parse_with_tyro(cls, arguments, verb)
 
-    def prepare(self) -> None:
-        """Called before `run`: refuse what cannot work, make room for the output."""
+    def prepare(self) -> list[Path]:
+        """Called before `run`: refuse what cannot work, make room for the output. Returns the folders made.
+
+        They are in order from the inside. Where `run` then refuses, `main` takes away again those that are still empty.
+        """
+        return []
 
     def run(self) -> Summary:
         """Do it. Returns the summary."""
@@ -106,10 +110,10 @@ class MakesFolder(Command):
         """Whether what `out` already holds is an earlier run of this command that `run` can take up."""
         return False
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         if exists(self.out) and self.out.is_dir() and any(self.out.iterdir()) and not self.continues():
             raise WowError(f"--out {self.out} already holds files, which are never overwritten: name a new folder")
-        _make_folder(self.out)
+        return _make_folder(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +123,10 @@ class MakesFile(Command):
     out: Path
     """File to write; refused when it already exists."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         if exists(self.out):
             raise WowError(f"--out {self.out} already exists and is never overwritten: name a new file")
-        _make_folder(self.out.parent)
+        return _make_folder(self.out.parent)
 
 
 def fresh_folder(name: str) -> Callable[[], Path]:
@@ -182,11 +186,14 @@ def parse_with_tyro(
             sys.stderr.write(complaint.getvalue())
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path) -> list[Path]:
+    """Makes a folder and what it lies in; returns those that were not there, the inner ones first."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise WowError(f"cannot create the folder {folder}: {problem.strerror}; name another --out") from None
+    return made
 
 
 def _without_box(text: str) -> str:

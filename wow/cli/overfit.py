@@ -39,7 +39,7 @@ class Overfit(MakesFolder, Seeded):
     num_inference_steps: int = 20
     """Steps from noise to video."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.foundation.cards import card
 
         card(self.model)
@@ -48,7 +48,7 @@ class Overfit(MakesFolder, Seeded):
         for name in ("steps", "vae_steps", "draws", "num_inference_steps"):
             if not 1 <= getattr(self, name) <= 100_000:
                 raise WowError(f"--{name.replace('_', '-')} is 1 to 100000, not {getattr(self, name)}")
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         from wow.data.video_file import read_video

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import tyro
 
@@ -32,11 +33,12 @@ class PlanMemory(Placement, Command):
     num_inference_steps: int | None = None
     """Steps from noise to video; as published where none are given."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         for name in ("vram", "ram"):
             value = getattr(self, name)
             if value is not None and not 0.5 <= value <= 10_000:
                 raise WowError(f"--{name} is in gigabytes, 0.5 to 10000, not {value:g}")
+        return []
 
     def run(self) -> Summary:
         from wow.foundation.cards import CARDS

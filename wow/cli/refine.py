@@ -107,7 +107,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
     def continues(self) -> bool:
         return (self.out / TRACE).is_file()
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         if not self.image.is_file():
             raise WowError(f"there is no picture at {self.image}: name a PNG or JPEG file")
         if not self.instruction.strip():
@@ -116,7 +116,7 @@ class Refine(Refining, Sampling, MakesFolder, Seeded):
         self.options()
         self.check_names()
         check_length(self.model, self.num_frames)
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         from wow.assembly import Trace, refine

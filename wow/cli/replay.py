@@ -38,7 +38,7 @@ class Replay(MakesFolder, Seeded):
     size: int = 128
     """Height and width of the film [pixels]."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         if self.sim == "robosuite":
             self._check_robosuite()
         else:
@@ -47,7 +47,7 @@ class Replay(MakesFolder, Seeded):
             raise WowError("--budget is at least 1, --size at least 16")
         if self.seconds is not None and not 0 < self.seconds <= 60:
             raise WowError(f"--seconds is the robot time of one action, above 0 and up to 60, not {self.seconds:g}")
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         from wow.assembly import GivenPlanner, LoopOptions, run_episode

@@ -133,7 +133,7 @@ class Run(Sampling, MakesFolder, Seeded):
 
         return self.suite is not None and any((self.out / name).is_file() for name in (EPISODES, "run.json"))
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.sim.language import find_task
         from wow.sim.suites import suite_tasks
 
@@ -158,7 +158,7 @@ class Run(Sampling, MakesFolder, Seeded):
         if self.record is not None and (self.suite is None or not self.open_loop):
             raise WowError("--record says what became of whole plans: run a --suite with --open-loop")
         self.options()
-        super().prepare()
+        return super().prepare()
 
     def _check_refining(self) -> None:
         from wow.assembly import CRITICS, REFINERS, named

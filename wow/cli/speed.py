@@ -49,7 +49,7 @@ class Measure(MakesFolder, Seeded):
     def continues(self) -> bool:
         return (self.out / ABOUT).is_file()
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[Path]:
         from wow.foundation.cards import card
         from wow.foundation.request import check_frames
 
@@ -63,7 +63,7 @@ class Measure(MakesFolder, Seeded):
             check_frames(chosen, frames)
             if height % chosen.multiple or width % chosen.multiple:
                 raise WowError(f"{chosen.name} makes clips whose sides are multiples of {chosen.multiple}")
-        super().prepare()
+        return super().prepare()
 
     def run(self) -> Summary:
         import torch
