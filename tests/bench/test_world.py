@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wow.bench.dynamics import SAME_RESET, TWO_RESETS, measure_swaps, swap_pairs
+from wow.bench.instructions import near_hand_and_things, nearest
 from wow.bench.intervals import Estimate
 from wow.bench.quality import crops
 from wow.bench.samples import chosen, clip_of, clip_rows, merged_actions
@@ -180,6 +181,7 @@ def test_a_perfect_system_gets_full_marks(held_out: Episodes, tmp_path: Path) ->
     assert value(quality["nearest training video"][PSNR]) == 60, "the truth itself was among the training videos"
     assert value(cells(tables, "instructions")["trained wording"][RIGHT]) == 1
     assert value(cells(tables, "instructions")["held-out paraphrase"][RIGHT]) == 1
+    assert value(cells(tables, "instructions")["trained wording, around hand and things"][RIGHT]) == 1
     swaps = cells(tables, "swaps")
     assert value(swaps[f"random actions, {SAME_RESET}"][RIGHT]) == 1
     assert value(swaps[f"random actions, {SAME_RESET}"][BOTH_RIGHT]) == 1
@@ -204,6 +206,24 @@ def test_a_still_picture_follows_no_actions(held_out: Episodes) -> None:
 def test_a_system_that_cannot_read_is_right_by_chance_only(held_out: Episodes, tmp_path: Path) -> None:
     tables = bench(Physicist(illiterate=True), held_out, tmp_path / "out").run("test", "squares")
     assert value(cells(tables, "instructions")["trained wording"][RIGHT]) == pytest.approx(1 / 3)
+
+
+def test_an_arm_elsewhere_does_not_decide_around_hand_and_things() -> None:
+    """The imagined thing lies where it should, a large arm is the other outcome's."""
+    clips = [clip_of(siblings(0)[place], str(place), FRAMES, "front") for place in (0, 1)]
+    near = near_hand_and_things(clips)
+    assert near is not None and 0 < near.mean() < 0.5
+    for clip in clips:
+        assert clip.gripper is not None
+        column, row = np.round(clip.gripper[-1]).astype(int)
+        assert near[row, column]
+    ends = np.stack([clip.frames[-1] for clip in clips])
+    far = np.argwhere(~near)[:400]
+    ends[1, far[:, 0], far[:, 1]] = 255
+    imagined = ends[0].copy()
+    imagined[far[:, 0], far[:, 1]] = 255
+    assert nearest(imagined, ends) == 1 and nearest(imagined, ends, near) == 0
+    assert near_hand_and_things([replace(clips[0], gripper=None)]) is None
 
 
 def test_every_number_has_its_n_interval_command_machine_and_date(held_out: Episodes, tmp_path: Path) -> None:

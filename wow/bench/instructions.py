@@ -2,7 +2,8 @@
 
 Tasks that share a scene (reach, push, pick-place) were each attempted from the same reset. The imagined last frame has
 to be closest to what really came of its own instruction. The distance is the mean squared error of pixels: where the
-outcomes do not differ it adds the same to all of them, so the choice is made where they do.
+outcomes do not differ it adds the same to all of them, so the choice is made where they do. Most of what differs may
+be the arm, whose elbow is free where the hand is given: so it is also counted around hand and things alone.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wow.bench.metrics import psnr
-from wow.bench.samples import EpisodeStore, clip_of, reset_of, task_of
+from wow.bench.samples import Clip, EpisodeStore, clip_of, reset_of, task_of
 from wow.bench.system import Asked, Imaginer
 from wow.types import UInt8, WowError
 
@@ -22,6 +24,8 @@ SAME_FRAME = 30.0
 """PSNR above which two first frames count as the same picture [dB]. Video compression leaves 35 and more."""
 SAME_OUTCOME = 40.0
 """PSNR above which two outcomes cannot be told apart through video compression [dB]."""
+NEAR = 8
+"""The squares around hand and things are this share of the picture wide."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class SiblingSet:
 class MatchedClips:
     """One first frame uint8 [H, W, 3], K instructions and the K frames [K, H, W, 3] in which they really end.
 
+    near: bool [H, W], around where hand and things end in any of these; None where the data do not tell.
     held_out: for each instruction a wording that training never had, None where there is none.
     """
 
@@ -47,13 +52,15 @@ class MatchedClips:
     instructions: tuple[str, ...]
     held_out: tuple[str | None, ...]
     final_frames: UInt8
+    near: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
 class InstructionRecord:
     """Whether an imagined last frame is closest to the right outcome.
 
-    chosen: the task whose outcome is closest. separation: PSNR between the right outcome and the one most like it [dB].
+    chosen: the task whose outcome is closest; chosen_near: the one closest around hand and things, "" where nobody
+    knows where they are. separation: PSNR between the right outcome and the one most like it [dB].
     """
 
     key: str
@@ -62,6 +69,7 @@ class InstructionRecord:
     wording: str
     chosen: str
     separation: float
+    chosen_near: str = ""
 
     @property
     def is_right(self) -> bool:
@@ -104,7 +112,21 @@ def matched_clips(
         instructions=tuple(clip.prompt for clip in clips),
         held_out=tuple(held_out.get(clip.task) for clip in clips),
         final_frames=np.stack([clip.frames[-1] for clip in clips]),
+        near=near_hand_and_things(clips),
     )
+
+
+def near_hand_and_things(clips: Sequence[Clip]) -> NDArray[np.bool_] | None:
+    """Where in the picture [H, W] hand and things are at the end of any of the clips; None where one does not tell."""
+    height, width = clips[0].frames.shape[1:3]
+    rows, columns, reach = np.arange(height)[:, None], np.arange(width), min(height, width) / NEAR / 2
+    near = np.zeros((height, width), bool)
+    for centres in (each for clip in clips for each in (clip.gripper, clip.object)):
+        if centres is None:
+            return None
+        column, row = centres[-1]
+        near |= (np.abs(rows - row) <= reach) & (np.abs(columns - column) <= reach)
+    return near if near.any() else None
 
 
 def measure_instructions(
@@ -122,17 +144,17 @@ def measure_instructions(
     videos = system.imagine(Asked(contexts, prompts, num_frames, seed))
     records = []
     for (matched, index, wording, _), video in zip(asked, videos, strict=True):
-        closest = nearest(video[-1], matched.final_frames)
-        chosen, task = matched.tasks[closest], matched.tasks[index]
+        chosen, task = matched.tasks[nearest(video[-1], matched.final_frames)], matched.tasks[index]
+        near = "" if matched.near is None else matched.tasks[nearest(video[-1], matched.final_frames, matched.near)]
         separation = _separation(matched.final_frames, index)
-        records.append(InstructionRecord(matched.key, matched.scene, task, wording, chosen, separation))
+        records.append(InstructionRecord(matched.key, matched.scene, task, wording, chosen, separation, near))
     return records
 
 
-def nearest(frame: UInt8, candidates: UInt8) -> int:
-    """Which of the candidates [K, H, W, 3] has the smallest squared error to the frame."""
-    difference = candidates.astype(np.float32) - frame.astype(np.float32)
-    return int(np.square(difference).mean(axis=(1, 2, 3)).argmin())
+def nearest(frame: UInt8, candidates: UInt8, where: NDArray[np.bool_] | None = None) -> int:
+    """Which of the candidates [K, H, W, 3] has the smallest squared error to the frame, everywhere or where told."""
+    difference = np.square(candidates.astype(np.float32) - frame.astype(np.float32)).mean(axis=-1)
+    return int((difference if where is None else difference * where).mean(axis=(1, 2)).argmin())
 
 
 def _separation(final_frames: UInt8, index: int) -> float:

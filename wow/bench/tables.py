@@ -87,12 +87,16 @@ def instruction_table(records: Sequence[InstructionRecord]) -> Table:
         decidable = [record.is_right for record in found if record.is_decidable]
         if len(decidable) < len(found):
             rows.append(Row(f"{wording}, where outcomes look different", _right(decidable)))
+        near = [record.chosen_near == record.task for record in found if record.chosen_near]
+        if near:
+            rows.append(Row(f"{wording}, around hand and things", _right(near)))
     trained = [record for record in records if record.wording == instructions.TRAINED]
     for scene, found in grouped(trained, lambda record: record.scene).items():
         rows.append(Row(f"scene of {scene}", _right(record.is_right for record in found)))
     notes = (
         "The imagined last frame is closest (squared error) to the real last frame of its own instruction, among those "
-        "of all tasks attempted from the same reset. Wilson interval.",
+        "of all tasks attempted from the same reset; or only the parts of the picture around where hand and things end "
+        "in any of them. Wilson interval.",
     )
     return Table("instructions", "Instruction following among tasks that share a scene", (RIGHT,), tuple(rows), notes)
 
