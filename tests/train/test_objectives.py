@@ -285,3 +285,15 @@ def test_the_codec_objective_gives_a_finite_loss_and_a_preview() -> None:
 def test_an_unknown_recipe_names_those_there_are() -> None:
     with pytest.raises(WowError, match="mini, gpu, smoke"):
         find_recipe(WORLD_RECIPES, "huge")
+
+
+def test_behaviour_cloning_has_as_many_parameters_as_all_that_is_trained_together() -> None:
+    ours = [
+        Codec(find_recipe(CODEC_RECIPES, "mini").model),
+        DiT(find_recipe(WORLD_RECIPES, "mini").model),
+        Policy(find_recipe(POLICY_RECIPES, "mini").model),
+        InverseDynamicsModel(find_recipe(IDM_RECIPES, "mini").model),
+    ]
+    together = sum(parameter.numel() for network in ours for parameter in network.parameters())
+    clone = sum(parameter.numel() for parameter in Policy(find_recipe(POLICY_RECIPES, "clone").model).parameters())
+    assert clone == pytest.approx(together, rel=0.05)

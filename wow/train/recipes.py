@@ -121,6 +121,12 @@ def policy_gpu() -> PolicyRun:
     return replace(mini, train=replace(mini.train, steps=20_000, batch_size=512, warmup_steps=500, loaders=14))
 
 
+def policy_clone() -> PolicyRun:
+    """The baseline of behaviour cloning: as many parameters as all that wow-mini trains together, 19.6M."""
+    mini = policy_mini()
+    return replace(mini, model=PolicyConfig(channels=(96, 256, 512), width=384, hidden=1536))
+
+
 def policy_smoke() -> PolicyRun:
     """A few ten thousand parameters, for tests."""
     model = PolicyConfig(channels=(8, 16, 16), points=(4, 8, 8), glance=4, width=32, hidden=64)
@@ -237,7 +243,12 @@ CODEC_RECIPES: dict[str, Callable[[], CodecRun]] = {"mini": codec_mini, "gpu": c
 DRAFT_RECIPES: dict[str, Callable[[], WorldRun]] = {"mini": draft_mini, "gpu": draft_gpu, "smoke": draft_smoke}
 WORLD_RECIPES: dict[str, Callable[[], WorldRun]] = {"mini": world_mini, "gpu": world_gpu, "smoke": world_smoke}
 
-POLICY_RECIPES: dict[str, Callable[[], PolicyRun]] = {"mini": policy_mini, "gpu": policy_gpu, "smoke": policy_smoke}
+POLICY_RECIPES: dict[str, Callable[[], PolicyRun]] = {
+    "mini": policy_mini,
+    "gpu": policy_gpu,
+    "clone": policy_clone,
+    "smoke": policy_smoke,
+}
 
 FAULT_RECIPES: dict[str, Callable[[], FaultRun]] = {"mini": faults_mini, "gpu": faults_gpu, "smoke": faults_smoke}
 
