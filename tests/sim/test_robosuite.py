@@ -18,6 +18,7 @@ from wow.sim.job import Job, RecordingOptions
 from wow.sim.robosuite import CONTROL_RATE, SEGMENTS, Pose, Robosuite, tilted
 from wow.sim.robosuite_arm import RobosuiteArm
 from wow.sim.robosuite_record import jobs, record
+from wow.sim.robosuite_sweep import sweep
 from wow.sim.robosuite_tasks import ARMS, TASKS, named_arms, named_tasks
 from wow.types import Episode, WowError
 
@@ -108,6 +109,30 @@ def test_every_degree_of_freedom_moves_and_keeps_the_card(lifted: Episode, wande
     assert np.allclose(wandered.actions[:-1, 6], (1.0 - raw[:-1, :, 6].mean(axis=1)) / 2.0), "a transition's mean"
     turned = wandered.states[:, 3:7]
     assert np.abs(np.diff(turned, axis=0)).max() < 0.5, "quaternions do not jump to their negative"
+
+
+def test_a_sweep_reaches_the_poses_that_it_draws_and_every_frame_shows_another(panda: Robosuite) -> None:
+    job = Job("lift", "lift", "sweep", 3, "panda")
+    swept, again = (record(panda, job, SPARSE) for _ in range(2))
+    assert np.array_equal(swept.states, again.states)
+    assert np.array_equal(swept.videos["front"].frames, again.videos["front"].frames)
+    panda.reset(seed=3)
+    drawn = sweep(panda.tool(), np.random.default_rng([3, 2, 0]), SPARSE.stride / CONTROL_RATE)
+    left = [pose.change_to(moment.tool) for pose, moment in zip(poses(swept), drawn, strict=False)]
+    near = [np.linalg.norm(change[:3]) < 0.01 and np.linalg.norm(change[3:]) < 0.1 for change in left]
+    assert len(near) == len(swept) and np.mean(near) > 0.9
+    where = poses(swept)
+    for now, later, action in zip(where, where[1:], swept.actions, strict=False):
+        assert np.allclose(now.moved(action.astype(np.float64)).position, later.position, atol=1e-5)
+    moved = np.linalg.norm(swept.actions[:-1, :3], axis=1) + np.linalg.norm(swept.actions[:-1, 3:6], axis=1) / 5
+    assert np.median(moved) > 0.03
+    low, high = (np.array([getattr(dim, end) for dim in swept.embodiment.action]) for end in ("low", "high"))
+    assert (swept.actions >= low).all() and (swept.actions <= high).all()
+    # In less than a frame the fingers are where they were told to be, and both ways are seen.
+    assert np.allclose(swept.states[1:, 7], swept.actions[:-1, 6], atol=0.1)
+    assert {0.0, 1.0} == set(swept.actions[:, 6]) and swept.success is None
+    raw = swept.signals["sim.raw_actions"].reshape(len(swept), SPARSE.stride, 7)
+    assert np.isnan(raw[:-1, :, :6]).all() and np.isfinite(raw[..., 6]).all(), "no raw action but the gripper's"
 
 
 def test_the_expert_lifts_the_cube_and_everything_is_told(lifted: Episode) -> None:

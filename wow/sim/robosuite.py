@@ -139,7 +139,9 @@ class Robosuite(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         self._env._observables = {}
         self.model: Any = self._env.sim.model._model
         self.data: Any = self._env.sim.data._data
-        self._site = int(self._env.robots[0].eef_site_id["right"])
+        self.tool_site = int(self._env.robots[0].eef_site_id["right"])
+        self.arm_joints = self._joints("robot0_")
+        self.finger_joints = self._joints("gripper0_")
         self._pads = _pads(self._env, self.model)
         self._objects = [self.model.body(name).id for name in self.task.objects]
         self._segment_of_geom = _segments(self.model)
@@ -217,7 +219,9 @@ class Robosuite(gymnasium.Env[dict[str, Any], NDArray[Any]]):
 
     def tool(self) -> Pose:
         """Where the tool is."""
-        return Pose(self.data.site_xpos[self._site].copy(), self.data.site_xmat[self._site].reshape(3, 3).copy())
+        return Pose(
+            self.data.site_xpos[self.tool_site].copy(), self.data.site_xmat[self.tool_site].reshape(3, 3).copy()
+        )
 
     def truth(self) -> SceneTruth:
         """What the simulator knows now."""
@@ -227,7 +231,7 @@ class Robosuite(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         for row, body in zip(objects, self._objects, strict=False):
             row[:3], row[3:] = self.data.xpos[body], self.data.xquat[body]
         velocity = np.zeros(6)
-        mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_SITE, self._site, velocity, 0)
+        mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_SITE, self.tool_site, velocity, 0)
         return SceneTruth(
             tool=self.tool(),
             velocity=np.concatenate([velocity[3:], velocity[:3]]),
@@ -238,6 +242,10 @@ class Robosuite(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         )
 
     # ---- inside ----
+
+    def _joints(self, prefix: str) -> NDArray[np.int64]:
+        """The joints of what is called so."""
+        return np.array([joint for joint in range(self.model.njnt) if self.model.joint(joint).name.startswith(prefix)])
 
     def _ready(self) -> SceneCamera:
         if self._camera is None:

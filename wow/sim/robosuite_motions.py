@@ -166,7 +166,7 @@ def wander(truth: SceneTruth, generator: np.random.Generator) -> Motion:
     """
     gripper = OPEN
     while True:
-        target = _somewhere(generator)
+        target = somewhere(generator)
         kind = generator.random()
         if kind < 0.2:
             target = Pose(target.position, truth.tool.rotation)
@@ -187,7 +187,7 @@ def wander(truth: SceneTruth, generator: np.random.Generator) -> Motion:
             truth = yield np.append(steer(truth.tool, target, speed), gripper)
 
 
-def _somewhere(generator: np.random.Generator) -> Pose:
+def somewhere(generator: np.random.Generator) -> Pose:
     """A pose in the reachable workspace: the hand turned by up to 1.5 rad and tilted by up to 0.9 rad."""
     tilt = 0.9 * np.sqrt(generator.random())
     # A tilted hand is wider: its lower finger would meet the table.

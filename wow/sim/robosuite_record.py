@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from wow.sim.job import Job, RecordingOptions
 from wow.sim.robosuite import METRES_PER_UNIT, RADIANS_PER_UNIT, SEGMENTS, Robosuite, SceneTruth
 from wow.sim.robosuite_motions import EXPERTS, Motion, draw_manner, wander
+from wow.sim.robosuite_sweep import FRAMES, PosedArm, sweep
 from wow.sim.robosuite_tasks import ARMS, TASKS
 from wow.types import Camera, Dimension, Embodiment, Episode, Video, WowError
 
-SOURCES = ("expert", "random")
-"""Who acts: the scripted expert, or smooth 6-D motion through the reachable workspace with gripper events."""
+SOURCES = ("expert", "random", "sweep")
+"""Who acts: the scripted expert, or smooth 6-D motion through the reachable workspace with gripper events; in a sweep
+the same without physics, so that there are no raw actions to repeat."""
 
 RANDOM_STEPS = 160  # control steps of a random episode: eight seconds
 _HOLD = 10  # control steps that a success has to last, so that a cube in mid-fall is none
@@ -81,6 +84,8 @@ def record(environment: Robosuite, job: Job, options: RecordingOptions) -> Episo
     the mean gripper command in that interval. The raw simulator actions that made it are the signal
     `sim.raw_actions` [T, stride * 7]; replayed from the same seed they give the same states, bit for bit.
     """
+    if job.source == "sweep":
+        return _swept(environment, job, options)
     environment.reset(seed=job.seed)
     longest = RANDOM_STEPS if job.source == "random" else min(environment.task.max_steps, options.max_steps)
     longest -= longest % options.stride
@@ -101,6 +106,22 @@ def record(environment: Robosuite, job: Job, options: RecordingOptions) -> Episo
         if len(raw) % options.stride == 0:
             rows.append(_look(environment, truth, options))
     return _episode(job, options, rows, np.array(raw), success_step)
+
+
+def _swept(environment: Robosuite, job: Job, options: RecordingOptions) -> Episode:
+    """A sweep, its gripper's command the only raw action that there is; the others are NaN."""
+    environment.reset(seed=job.seed)  # whatever happened before, the fingers settle alike
+    posed = PosedArm(environment)
+    environment.reset(seed=job.seed)
+    generator = np.random.default_rng([job.seed, SOURCES.index(job.source), list(ARMS).index(job.robot)])
+    moments = sweep(environment.tool(), generator, 1.0 / options.fps)
+    rows, raw = [], np.full((FRAMES - 1, options.stride, 7), np.nan)
+    for frame, moment in enumerate(islice(moments, FRAMES)):
+        posed.go(moment.tool, moment.opening)
+        rows.append(_look(environment, environment.truth(), options))
+        if frame:
+            raw[frame - 1, :, 6] = moment.command  # what led here
+    return _episode(job, options, rows, raw.reshape(-1, 7), -1)
 
 
 def _actor(job: Job, environment: Robosuite, truth: SceneTruth) -> Motion:
