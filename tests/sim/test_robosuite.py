@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from wow.cli.main import main
 from wow.data import open_dataset
 from wow.sim.job import Job, RecordingOptions
-from wow.sim.robosuite import CONTROL_RATE, SEGMENTS, Pose, Robosuite, tilted
+from wow.sim.robosuite import CONTROL_RATE, HOLD, SEGMENTS, Pose, Robosuite, tilted
 from wow.sim.robosuite_arm import RobosuiteArm
 from wow.sim.robosuite_record import jobs, record
 from wow.sim.robosuite_sweep import sweep
@@ -152,6 +152,14 @@ def test_the_recorded_actions_lift_the_cube_again(panda: Robosuite, lifted: Epis
         done = [arm.advance(step) for _ in range(OPTIONS.stride)]
     assert done[-1]
     assert np.linalg.norm(arm.hand - poses(lifted)[-1].position) < 0.03
+
+
+def test_a_success_that_does_not_last_is_none(panda: Robosuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    panda.reset(seed=3)
+    arm, still = RobosuiteArm(panda), np.array([0.0] * 6 + [1.0])
+    seen = iter([True] * (HOLD - 1) + [False] + [True] * HOLD)
+    monkeypatch.setattr(panda, "succeeded", lambda: next(seen))
+    assert [arm.advance(still) for _ in range(2 * HOLD)] == [False] * (2 * HOLD - 1) + [True]
 
 
 def test_pixels_are_where_the_simulator_says(panda: Robosuite) -> None:

@@ -32,6 +32,9 @@ robosuite.macros.ENABLE_NUMBA = False
 CONTROL_RATE = 20.0
 """Control steps per second [Hz]: 25 physics steps of 2 ms each."""
 
+HOLD = 10
+"""Control steps that a success has to last, so that a cube in mid-fall is none."""
+
 METRES_PER_UNIT = 0.05
 RADIANS_PER_UNIT = 0.5
 """How far ahead of the tool the controller's goal is set at raw action 1, along [m] and about [rad] each axis."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.sim.robosuite import CONTROL_RATE, METRES_PER_UNIT, RADIANS_PER_UNIT, Pose, Robosuite, SceneTruth
+from wow.sim.robosuite import CONTROL_RATE, HOLD, METRES_PER_UNIT, RADIANS_PER_UNIT, Pose, Robosuite, SceneTruth
 from wow.types import UInt8
 
 STIFFNESS = 150.0
@@ -28,6 +28,7 @@ class RobosuiteArm:
         self.environment = environment
         self.camera = camera
         self._target = environment.tool()
+        self._held = 0
 
     @property
     def rate(self) -> float:
@@ -53,13 +54,14 @@ class RobosuiteArm:
     def advance(self, step: Array) -> bool:
         """One control step [7]: x y z [m], rotation vector [rad], gripper command [0 closed, 1 open].
 
-        Returns whether the task is done at its end.
+        Returns whether the task has been done for `HOLD` steps at its end.
         """
         self._target = self._target.moved(step)
         # Aimed beyond the end of the step, as if the target went on as it goes: aimed at the end, the velocity rings.
         ahead = self._target.moved((AHEAD - 1.0) * step)
         raw = np.append(pull(self.environment.truth(), ahead, AHEAD / CONTROL_RATE), 1.0 - 2.0 * step[6])
-        return bool(self.environment.advance(raw)["success"])
+        self._held = self._held + 1 if self.environment.advance(raw)["success"] else 0
+        return self._held >= HOLD
 
     def look(self) -> UInt8:
         return self.environment.picture(self.camera)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wow.sim.job import Job, RecordingOptions
-from wow.sim.robosuite import METRES_PER_UNIT, RADIANS_PER_UNIT, SEGMENTS, Robosuite, SceneTruth
+from wow.sim.robosuite import HOLD, METRES_PER_UNIT, RADIANS_PER_UNIT, SEGMENTS, Robosuite, SceneTruth
 from wow.sim.robosuite_motions import EXPERTS, Motion, draw_manner, wander
 from wow.sim.robosuite_sweep import FRAMES, PosedArm, sweep
 from wow.sim.robosuite_tasks import ARMS, TASKS
@@ -22,7 +22,6 @@ SOURCES = ("expert", "random", "sweep")
 the same without physics, so that there are no raw actions to repeat."""
 
 RANDOM_STEPS = 160  # control steps of a random episode: eight seconds
-_HOLD = 10  # control steps that a success has to last, so that a cube in mid-fall is none
 
 Array = NDArray[np.float64]
 
@@ -100,7 +99,7 @@ def record(environment: Robosuite, job: Job, options: RecordingOptions) -> Episo
         action = raw[-1] if action is None else np.clip(action, -1.0, 1.0).astype(np.float32).astype(np.float64)
         raw.append(action)
         held = held + 1 if environment.advance(action)["success"] else 0
-        success_step = len(raw) - _HOLD if held == _HOLD and success_step < 0 else success_step
+        success_step = len(raw) - HOLD if held == HOLD and success_step < 0 else success_step
         truth = environment.truth()
         action = _next(actor, truth)
         if len(raw) % options.stride == 0:
