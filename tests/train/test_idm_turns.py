@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
-from wow import assembly, rotation
+from wow import assembly
 from wow.cli.main import main
 from wow.data import DatasetWriter
 from wow.models.idm import PLACES, TURNS, IdmConfig, Scale
@@ -28,11 +29,10 @@ def turning(episode: Episode, seed: int, frame: str = "world") -> Episode:
     """The toy with a hand that turns, about where it looks straight down, as its state tells; nobody sees it."""
     random = np.random.default_rng(seed)
     turns = (0.1 * random.normal(size=(len(episode), 3))).astype(np.float32)
-    down, rows = np.array([np.pi, 0.0, 0.0]), []
-    facing = down + 0.2 * random.normal(size=3)
-    for turn in turns:
-        rows.append(rotation.quaternions(facing))
-        facing = rotation.after(facing, turn.astype(np.float64), frame == "tool")
+    facing, rows = Rotation.from_rotvec([np.pi, 0.0, 0.0] + 0.2 * random.normal(size=3)), []
+    for turn in Rotation.from_rotvec(turns):
+        rows.append(np.roll(facing.as_quat(), 1))
+        facing = facing * turn if frame == "tool" else turn * facing
     assert episode.states is not None
     return replace(
         episode,
@@ -86,17 +86,17 @@ def test_a_clip_s_turns_lead_from_orientation_to_orientation(source: Source, bac
     random = np.random.default_rng(0)
     for _ in range(20):
         truth = shown_truth(draw_window(objective.sources[0], objective.run, random))
-        facing = truth.places[:, PLACES:].astype(np.float64)
-        assert np.abs(facing).max() < 3.0  # from their mean, no orientation is nearly half a turn away
-        assert np.allclose(rotation.between(facing[:-1], facing[1:]), truth.actions[:, 3:6], atol=1e-4)
+        facing = Rotation.from_rotvec(truth.places[:, PLACES:])
+        assert facing.magnitude().max() < 3.0, "from their mean, no orientation is nearly half a turn away"
+        assert np.allclose((facing[1:] * facing[:-1].inv()).as_rotvec(), truth.actions[:, 3:6], atol=1e-4)
 
 
 def test_turns_in_the_tool_s_own_frame_do_too(tmp_path: Path, toy_episode: Callable[..., Episode]) -> None:
     objective = prepare_idm(SMOKE, [open_source(recorded(tmp_path, toy_episode, "tool"), None)])
     window = draw_window(objective.sources[0], objective.run, np.random.default_rng(0))
     truth = shown_truth(window)
-    facing = truth.places[:, PLACES:].astype(np.float64)
-    assert np.allclose(rotation.between(facing[:-1], facing[1:], local=True), truth.actions[:, 3:6], atol=1e-4)
+    facing = Rotation.from_rotvec(truth.places[:, PLACES:])
+    assert np.allclose((facing[:-1].inv() * facing[1:]).as_rotvec(), truth.actions[:, 3:6], atol=1e-4)
 
 
 def test_a_model_that_knew_orientations_keeps_its_reference_and_one_of_the_same_robot_its_places(

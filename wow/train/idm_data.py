@@ -116,18 +116,16 @@ def facing_of(sources: Sequence[Source]) -> tuple[float, ...]:
     """The mean orientation, a quaternion w x y z; () where no source tells any."""
     known = [np.asarray(source.facing, np.float64) for source in sources if source.facing is not None]
     rows = np.concatenate([row[np.isfinite(row).all(axis=1)] for row in known]) if known else np.zeros((0, 4))
-    return tuple(float(x) for x in rotation.mean(rows)) if len(rows) else ()
+    return tuple(float(x) for x in rotation.to_wxyz(rotation.from_wxyz(rows).mean())) if len(rows) else ()
 
 
 def with_facing(source: Source, reference: tuple[float, ...]) -> Source:
     """The source with orientations among its places, counted from a reference quaternion."""
     turns = np.full((len(source.places), TURNS), np.nan, np.float32)
     if source.facing is not None:
-        # How it got there: in the world's axes, or in its own.
-        first, second = np.array(reference), np.asarray(source.facing, np.float64)
-        back = rotation.inverse(first)
-        local = source.clips.embodiment.turns_locally
-        turns[:] = rotation.vectors(rotation.product(back, second) if local else rotation.product(second, back))
+        known = np.isfinite(source.facing).all(axis=1)
+        faced, local = rotation.from_wxyz(source.facing[known]), source.clips.embodiment.turns_locally
+        turns[known] = rotation.between(rotation.from_wxyz(reference), faced, local).as_rotvec()
     return replace(source, places=np.concatenate([source.places[:, :PLACES], turns], axis=1))
 
 
