@@ -56,7 +56,7 @@ def episode(length: int = 40) -> Episode:
 
 
 def oracle(truth: Episode, error: np.ndarray | None = None, deviation: float = 0.01):
-    def reads(video: Video, paced: bool) -> Actions:
+    def reads(video: Video, paced: bool, start: np.ndarray | None = None) -> Actions:
         rows = video.frames[:, 0, 0, 0].astype(int)
         values = merged_actions(truth.actions, rows, CARD) + (0.0 if error is None else error)
         return Actions(values.astype(np.float32), CARD, None, np.full(values.shape, deviation, np.float32))
@@ -208,22 +208,32 @@ def test_robots_have_rows_of_their_own_where_there_are_several() -> None:
 
 
 def test_what_is_read_is_executed_at_the_pace_of_the_recording_and_counted() -> None:
-    """Executed are whole episodes of experts that succeed, and their true actions beside what is read of them."""
+    """Executed are whole episodes of experts that succeed, and their true actions beside what is read of them; who
+    reads an episode to execute it sees it in one piece and is told where the hand begins."""
     truth = replace(episode(), source="expert", success=True)
     failed = replace(truth, success=False)
     seen: list[tuple[int, float | None]] = []
+    begins = np.array([0.1, 0.2, 0.3], np.float32)
 
-    def execute(shown: Episode, said: Actions) -> bool:
-        assert shown is truth, "nobody fails again on purpose"
-        seen.append((len(said), said.seconds))
-        return bool(np.allclose(said.values, truth.actions[:-1], atol=1e-6))
+    class Scene:
+        def start(self, shown: Episode) -> np.ndarray:
+            return begins
+
+        def execute(self, shown: Episode, said: Actions) -> bool:
+            assert shown is truth, "nobody fails again on purpose"
+            seen.append((len(said), said.seconds))
+            return bool(np.allclose(said.values, truth.actions[:-1], atol=1e-6))
+
+    def told(video: Video, paced: bool, start: np.ndarray | None = None) -> Actions:
+        assert (start is begins) == (len(video) == len(truth))
+        return oracle(truth)(video, paced)
 
     off = np.full(7, 0.1)
-    systems = {"oracle": oracle(truth), "blind": oracle(truth, off)}
+    systems = {"oracle": told, "blind": oracle(truth, off)}
     records = [
         record
         for name, shown in (("0", truth), ("1", failed))
-        for record in measure_episode(name, shown, systems, typical(truth), 17, None, execute)
+        for record in measure_episode(name, shown, systems, typical(truth), 17, None, Scene())
     ]
     assert set(seen) == {(39, 0.25)} and len(seen) == 7, "two systems from two cameras and both, and the truth"
     table = inverse_tables(records)[-1]

@@ -17,8 +17,8 @@ from wow.data import DatasetWriter, open_dataset
 from wow.types import Actions, Embodiment, Episode, Video
 
 
-def reader(card: Embodiment) -> Callable[[Video, bool], Actions]:
-    def reads(video: Video, paced: bool) -> Actions:
+def reader(card: Embodiment) -> Callable[..., Actions]:
+    def reads(video: Video, paced: bool, start: object = None) -> Actions:
         values = np.zeros((len(video) - 1, 7), np.float32)
         return Actions(values, card, deviations=np.full_like(values, 0.01))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional
 
-from wow.models.draft import MAPS, Places, centres, draw
+from wow.models.draft import MAPS, Drafter, Places, centres, draw
 
 
 def test_a_point_is_highest_in_its_cell_and_the_directions_point_to_it() -> None:
@@ -51,3 +52,36 @@ def test_points_learn_to_follow_what_moves_to_a_fraction_of_a_cell() -> None:
         optimizer.step()
     # A square that is painted half a cell beside its place is wrong by 0.2 and more.
     assert error(256) < 0.05
+
+
+@pytest.mark.parametrize(("memory", "least", "most"), [(16, 0.0, 0.2), (0, 0.5, 1.2)])
+def test_what_the_way_decides_is_drawn_by_who_remembers_it(memory: int, least: float, most: float) -> None:
+    """A hand wanders, and where it went first decides for the rest of the clip on which side an elbow is."""
+    torch.manual_seed(0)
+    drafter = Drafter(1, 8, 2, 2, width=16, num_blocks=1, memory=memory)
+    optimizer = torch.optim.Adam(drafter.parameters(), lr=1e-2)
+
+    def error(count: int) -> torch.Tensor:
+        motion = 2.0 * torch.rand(count, 8, 2) - 1.0
+        elbow = torch.stack([3.0 * motion[:, 0, 0].sign(), torch.zeros(count)], dim=-1)
+        square = torch.exp(-(centres(8) - elbow[:, None, None]).square().sum(dim=-1))
+        change = drafter(torch.zeros(count, 1, 8, 8), functional.pad(motion, (0, 0, 1, 0))).change[:, 4:, 0]
+        return (change - square[:, None]).square().mean() / square.var()
+
+    for _ in range(250):
+        optimizer.zero_grad()
+        error(32).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert least <= error(256) <= most
+
+
+def test_a_drafter_without_a_memory_gets_one_and_draws_as_before() -> None:
+    torch.manual_seed(0)
+    without, remembering = Drafter(2, 8, 3, 2, width=8, num_blocks=1), Drafter(2, 8, 3, 2, 8, 1, memory=4)
+    torch.nn.init.normal_(without.last.weight)
+    remembering.load_state_dict(without.state_dict(), strict=False)
+    first, motion = torch.randn(2, 2, 8, 8), torch.randn(2, 5, 3)
+    expected, drawn = without(first, motion), remembering(first, motion)
+    assert torch.equal(drawn.change, expected.change)
+    assert torch.equal(drawn.maps, expected.maps)

@@ -5,7 +5,7 @@ Beside two baselines that see nothing: no motion at all, and the mean motion of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -28,15 +28,21 @@ WIDTHS = tuple(0.25 * step for step in range(1, 13))
 """How many deviations to each side of a value the curve of covered errors is taken at."""
 
 
-Executes = Callable[[Episode, Actions], bool]
-"""Executes actions in the scene that an episode was recorded in; whether its task is done."""
+class Scenes(Protocol):
+    """The scenes that episodes were recorded in."""
+
+    def start(self, episode: Episode) -> Float32:
+        """Where the hand's target is as the episode begins [3, m]: a robot knows it."""
+
+    def execute(self, episode: Episode, actions: Actions) -> bool:
+        """Executes actions in the scene of the episode; whether its task is done."""
 
 
 class Reads(Protocol):
     """An inverse dynamics model."""
 
-    def __call__(self, video: Video, paced: bool, /) -> Actions:
-        """The actions [T, D] of T+1 frames. paced: whether the video's rate is robot time."""
+    def __call__(self, video: Video, paced: bool, start: Float32 | None = None, /) -> Actions:
+        """The actions [T, D] of T+1 frames. paced: whether the video's rate is robot time. start: see `Scenes`."""
 
 
 @dataclass(frozen=True)
@@ -132,35 +138,38 @@ def measure_episode(
     typical: Typical,
     num_frames: int,
     difficulty: Mapping[str, str] | None = None,
-    execute: Executes | None = None,
+    scenes: Scenes | None = None,
 ) -> list[InverseRecord]:
     """Records of every system, camera and kind of clip; then of the two baselines, which have no camera.
 
-    difficulty: the bin of each task. execute: what is read off the recorded frames of an expert that succeeds is also
-    executed, and its true actions are, as one more system.
+    difficulty: the bin of each task. scenes: the film of an expert that succeeds is also read in one piece, by who is
+    told where the hand begins, and executed; so are its true actions, as one more system.
     """
     card = episode.embodiment
     records: list[InverseRecord] = []
-    is_expert = episode.source == "expert" and bool(episode.success)
+    is_executed = scenes is not None and episode.source == "expert" and bool(episode.success)
+    start = scenes.start(episode) if scenes is not None and is_executed else None
 
-    def add(system: str, view: str, kind: str, said: Actions, truth: Float32, runs: bool) -> None:
+    def add(system: str, view: str, kind: str, said: Actions, truth: Float32, executed: Actions | None = None) -> None:
         found = errors(system, view, kind, name, said, truth, typical.moves)
-        if execute is not None and is_expert and runs:
-            found = replace(found, replayed=execute(episode, replace(said, seconds=1.0 / card.rate)))
+        if scenes is not None and executed is not None:
+            found = replace(found, replayed=scenes.execute(episode, replace(executed, seconds=1.0 / card.rate)))
         records.append(found)
 
     kinds = {RECORDED: list(consecutive_clips(episode, num_frames)), WHOLE: list(whole_clip(episode, num_frames))}
     for kind, clips in kinds.items():
         truth = np.concatenate([clip.actions for clip in clips])
         for system, reads in systems.items():
+            film = list(consecutive_clips(episode, len(episode))) if is_executed and kind == RECORDED else []
+            acts = _by_view(reads, film, card, start) if film else {}
             for view, said in _by_view(reads, clips, card).items():
-                add(system, view, kind, said, truth, kind == RECORDED)
+                add(system, view, kind, said, truth, acts.get(view))
         spans = np.concatenate([clip.spans for clip in clips])
         for system, one in ((ZERO, _still(typical.action, card)), (MEAN, typical.action)):
             values = np.where(card.adds_up, one * spans, one).astype(np.float32)
-            add(system, "none", kind, Actions(values, card), truth, False)
-        if execute is not None and is_expert and kind == RECORDED:
-            add(TRUE_ACTIONS, "none", kind, Actions(truth, card), truth, True)
+            add(system, "none", kind, Actions(values, card), truth)
+        if is_executed and kind == RECORDED:
+            add(TRUE_ACTIONS, "none", kind, Actions(truth, card), truth, Actions(truth, card))
     task = str(episode.facts.get("task_name", episode.task))
     known = (difficulty or {}).get(task, "")
     return [replace(record, task=task, difficulty=known, robot=card.robot) for record in records]
@@ -213,10 +222,10 @@ def together(readings: Sequence[Actions]) -> Actions:
 # ---- inside ----
 
 
-def _by_view(reads: Reads, clips: Sequence[Clip], card: Embodiment) -> dict[str, Actions]:
+def _by_view(reads: Reads, clips: Sequence[Clip], card: Embodiment, start: Float32 | None = None) -> dict[str, Actions]:
     """What is read of all clips from each camera, and from all of them together where there are several."""
     views = tuple(clips[0].videos)
-    said = {view: [reads(clip.videos[view], clip.paced) for clip in clips] for view in views}
+    said = {view: [reads(clip.videos[view], clip.paced, start) for clip in clips] for view in views}
     if len(views) > 1:
         said[ALL_VIEWS] = [together(found) for found in zip(*(said[view] for view in views), strict=True)]
     return {view: _joined(found, card) for view, found in said.items()}

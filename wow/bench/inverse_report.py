@@ -150,7 +150,10 @@ def _replay_table(records: Sequence[InverseRecord]) -> Table:
         title="Actions read from video, executed in the scene of the video",
         columns=(REPLAYED, *sorted({_part(record) for record in records}, key=_place)),
         rows=tuple(rows),
-        notes=("Episodes whose expert succeeds; their actions executed open loop at the pace of the recording.",),
+        notes=(
+            "Episodes whose expert succeeds: each film is read in one piece, told where the hand begins, which a robot "
+            "knows, and executed open loop at the pace of the recording.",
+        ),
     )
 
 

@@ -8,14 +8,13 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wow.cli.options import MakesFolder, Summary, numbers
 from wow.cli.output import write_json
 from wow.cli.progress import Progress
-from wow.types import Actions, Episode, UInt8, Video, WowError
+from wow.types import Actions, Episode, Float32, UInt8, Video, WowError
 
 if TYPE_CHECKING:
     from wow.bench.inverse import InverseRecord, Reads
@@ -49,7 +48,7 @@ class BenchIdm(MakesFolder):
     num_frames: int = 17
     """Frames of a clip."""
     replay: bool = False
-    """Also execute what is read, in the simulator's scene that each episode was recorded in."""
+    """Also execute what is read of an expert's film, in one piece and told where the hand begins, where it was made."""
 
     def continues(self) -> bool:
         return (self.out / "run.json").exists()
@@ -97,9 +96,9 @@ class BenchIdm(MakesFolder):
         def measure(place: tuple[int, int], batch: int) -> list[InverseRecord]:
             which, number = place
             name = str(number) if len(data) == 1 else f"{self.data[which]}/{number}"
-            execute = partial(_execute, stages) if self.replay else None
+            scenes = RecordedScenes(stages) if self.replay else None
             episode = data[which].episode(number)
-            return measure_episode(name, episode, systems, typical, self.num_frames, DIFFICULTY, execute)
+            return measure_episode(name, episode, systems, typical, self.num_frames, DIFFICULTY, scenes)
 
         done = 0
         with Progress("read", total=len(episodes), unit="episodes", start=len(ledger.finished())) as progress:
@@ -155,11 +154,19 @@ class BenchIdm(MakesFolder):
         return systems
 
 
-def _execute(stages: Stages, episode: Episode, actions: Actions) -> bool:
-    """Whether the task is done when the actions are executed open loop where the episode was recorded."""
-    from wow.assembly import GivenPlanner, LoopOptions, run_episode
+@dataclass(frozen=True)
+class RecordedScenes:
+    """The simulator's scenes that episodes were recorded in; see `wow.bench.inverse.Scenes`."""
 
-    return run_episode(stages.arm(episode), GivenPlanner(actions), LoopOptions(None, BUDGET)).success
+    stages: Stages
+
+    def start(self, episode: Episode) -> Float32:
+        return self.stages.arm(episode).target.astype("float32")
+
+    def execute(self, episode: Episode, actions: Actions) -> bool:
+        from wow.assembly import GivenPlanner, LoopOptions, run_episode
+
+        return run_episode(self.stages.arm(episode), GivenPlanner(actions), LoopOptions(None, BUDGET)).success
 
 
 def _checkpoint(name: str) -> Path:
@@ -182,10 +189,10 @@ def _reader(name: str) -> Reads:
 
     inverse = load_inverse(_checkpoint(name))
 
-    def reads(video: Video, paced: bool) -> Actions:
+    def reads(video: Video, paced: bool, start: Float32 | None = None) -> Actions:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return inverse.act(video, paced=paced)
+            return inverse.act(video, paced=paced, start=start)
 
     return reads
 
@@ -197,4 +204,4 @@ def _codec(name: str) -> Callable[[UInt8], UInt8]:
 
 
 def _seen_through(reads: Reads, codec: Callable[[UInt8], UInt8]) -> Reads:
-    return lambda video, paced: reads(replace(video, frames=codec(video.frames)), paced)
+    return lambda video, paced, start=None: reads(replace(video, frames=codec(video.frames)), paced, start)

@@ -140,6 +140,9 @@ class OnLatents(OnDemonstrations):
 class TrainDraft(OnLatents):
     """Train the drafter of a video transformer alone: wow train world --from RUN begins with it."""
 
+    start_from: StartFrom = ()
+    """What training begins with: models that come with the package, checkpoints' folders or runs'; of several the later
+    ones win."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = DRAFT_RECIPES
 
     def run(self) -> Summary:
@@ -147,7 +150,10 @@ class TrainDraft(OnLatents):
         from wow.train.draft import DraftObjective
 
         with in_turn():
-            objective = DraftObjective(self.world())
+            world = self.world()
+            for model in self.start_from:
+                begin_with(world.plain, model, "dit", "draft")
+            objective = DraftObjective(world)
         return train_part(self, objective, self.config.train, "draft", objective.about())
 
 

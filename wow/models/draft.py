@@ -3,7 +3,9 @@
 A number that says how far the hand gets must become a place in the picture before anything can be painted there. Here
 that is learned as geometry: points are found in the first frame (spatial softmax, Finn et al. 2016), the motion moves
 them, every cell is told how far it is from each, to a fraction of a cell, and a few convolutions draw the robot there
-(compare Jakab et al. 2018). What it does to things is left to the transformer, which sees the draft.
+(compare Jakab et al. 2018). A hand's place leaves the elbow of an arm of seven joints free: the way there decides where
+that is, and a recurrent network remembers it. What the robot does to things is left to the transformer, which sees the
+draft.
 """
 
 from __future__ import annotations
@@ -95,17 +97,20 @@ class Places(nn.Module):
 
     def forward(self, first: Float[Tensor, "b c h w"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t maps h w"]:
         """first: the first frame's latent. code: where the robot is in every frame, 0 where it began."""
-        points: Tensor = self.points(first, code)
+        points: Tensor = self.points(self.find(first), code)
         return draw(points, self.grid)
 
-    def points(self, first: Float[Tensor, "b c h w"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t k two"]:
-        """Where the points are in every frame, in cells from the middle of the picture."""
+    def find(self, first: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
+        """Where in the first frame the points that are looked for are, in cells from its middle, and whether."""
         scores, values = self.see(first).chunk(2, dim=1)
         share = scores.flatten(2).softmax(dim=-1)
         found = share @ centres(self.grid, first.device).flatten(0, 1)
         there = torch.tanh((share * values.flatten(2)).sum(dim=-1))
-        begin = self.start(torch.cat([found.flatten(1), there], dim=-1))
-        hidden = self.bend(begin[:, None] + self.travel(code))
+        return torch.cat([found.flatten(1), there], dim=-1)
+
+    def points(self, found: Float[Tensor, "b f"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t k two"]:
+        """Where the points are in every frame, in cells from the middle of the picture. found: see `find`."""
+        hidden = self.bend(self.start(found)[:, None] + self.travel(code))
         moved = rearrange(self.point(hidden) + self.shift(code), "b t (k two) -> b t k two", two=2)
         # Beyond the picture a point's maps are blank, and nothing would ever bring it back.
         edge = 0.5 * self.grid + 1.0
@@ -113,13 +118,38 @@ class Places(nn.Module):
         return kept
 
 
-class Drafter(nn.Module):
-    """The first frame's latent and a motion of `action_width` numbers a frame to a `Draft`."""
+class Memory(nn.Module):
+    """What the way so far adds to the code of every frame; nothing at first. width: numbers that are remembered."""
 
-    def __init__(self, channels: int, grid: int, action_width: int, points: int, width: int, num_blocks: int) -> None:
+    def __init__(self, code_width: int, width: int) -> None:
+        super().__init__()
+        self.begin = nn.Linear(3 * FOUND, width)
+        self.follow = nn.GRU(code_width, width, batch_first=True)
+        self.tell = nn.Linear(width, code_width)
+        begin_at_zero(self.tell)
+
+    def forward(self, found: Float[Tensor, "b f"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t a"]:
+        """found: what was found in the first frame. code: where the robot is in every frame, 0 where it began."""
+        begin = torch.tanh(self.begin(found)).to(code.dtype)
+        with torch.autocast(code.device.type, enabled=False):
+            remembered, _ = self.follow(code, begin[None])
+        told: Tensor = self.tell(remembered)
+        return told
+
+
+class Drafter(nn.Module):
+    """The first frame's latent and a motion of `action_width` numbers a frame to a `Draft`.
+
+    memory: numbers that it remembers of the way so far; 0 for none.
+    """
+
+    def __init__(
+        self, channels: int, grid: int, action_width: int, points: int, width: int, num_blocks: int, memory: int = 0
+    ) -> None:
         super().__init__()
         code_width = 9 * action_width
         self.places = Places(channels, grid, code_width, points)
+        self.memory = Memory(code_width, memory) if memory else None
         self.num_planes = channels + self.places.num_maps
         self.mix = nn.Conv2d(self.num_planes, width, 3, padding=1)
         self.cells = nn.Parameter(torch.zeros(width, grid, grid))
@@ -137,6 +167,8 @@ class Drafter(nn.Module):
         """motion: where the robot is in every frame, 0 where it began. known: 1 where that is so, 0 where nobody knows;
         a draft fades as it is less known."""
         code = path_code(motion)
+        if self.memory is not None:
+            code = code + self.memory(self.places.find(first), code)
         maps = self.places(first, code)
         count, shape = code.shape[1], code.shape[:2]
         planes = torch.cat([first[:, None].expand(-1, count, -1, -1, -1), maps], dim=2).flatten(0, 1)
