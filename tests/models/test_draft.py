@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from wow.models.draft import MAPS, Drafter, Places, centres, draw
+from wow.models.draft import MAPS, Draft, Drafter, Places, centres, draw, link_error
 
 
 def test_a_point_is_highest_in_its_cell_and_the_directions_point_to_it() -> None:
@@ -85,3 +85,12 @@ def test_a_drafter_without_a_memory_gets_one_and_draws_as_before() -> None:
     expected, drawn = without(first, motion), remembering(first, motion)
     assert torch.equal(drawn.change, expected.change)
     assert torch.equal(drawn.maps, expected.maps)
+
+
+def test_only_links_that_are_known_count() -> None:
+    nothing = torch.zeros(1, 2, 1, 1, 1)
+    draft = Draft(nothing, nothing, torch.zeros(1, 2, 2, 2))
+    truth = torch.tensor([[[[3.0, 4.0], [torch.nan] * 2], [[torch.nan] * 2] * 2]])
+    assert link_error([draft], [truth]) == 12.5, "mean square of 3 and 4"
+    assert link_error([draft], [torch.full_like(truth, torch.nan)]) == 0.0
+    assert link_error([draft], [torch.zeros(1, 2, 0, 2)]) == 0.0, "data that mark none"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from wow.sim.metaworld import MetaWorld
+from wow.sim.metaworld import LINKS, SEGMENTS, MetaWorld
 from wow.sim.plan import jobs, named_tasks, siblings
 from wow.sim.record import Job, RecordingOptions, record, transitions
 from wow.types import Episode, WowError
@@ -55,6 +55,19 @@ def test_actions_add_up_to_how_far_the_target_moved(environment: MetaWorld, epis
     for action in episode.signals["sim.raw_actions"][:-1].reshape(-1, 4).astype(np.float64):
         environment.advance(action)
     assert np.allclose(episode.actions[:, :3].sum(axis=0), environment.target - start, atol=1e-5)
+
+
+def test_links_are_marked_where_the_arm_is_seen(episode: Episode) -> None:
+    shown = episode.signals["sim.segmentation"].reshape(len(episode), 48, 48)
+    marked = episode.signals["sim.link_pixels"].reshape(len(episode), len(LINKS), 2)
+    seen = [
+        SEGMENTS[shown[frame, int(row), int(column)]]
+        for frame, links in enumerate(marked)
+        for column, row in links
+        if 0 <= column < 48 and 0 <= row < 48
+    ]
+    assert len(seen) > 2 * len(episode)
+    assert np.mean([segment in ("arm", "gripper") for segment in seen]) > 0.9
 
 
 def test_the_gripper_s_command_is_the_mean_of_its_transition() -> None:

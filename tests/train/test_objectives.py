@@ -53,7 +53,7 @@ def make_clips(lengths: tuple[int, ...] = (6, 20, 33), size: int = 32) -> Clips:
     texts = tuple((f"do thing {i}", f"a dense caption of thing {i} " + "word " * 20) for i in range(len(lengths)))
     actions = np.random.default_rng(0).normal(size=(total, 7)).astype(np.float32) * 0.01
     obeys = np.array([i % 2 == 0 for i in range(len(lengths))])
-    return Clips(Rows([frames]), actions, start, texts, obeys, 20.0, CARD)
+    return Clips(Rows([frames]), actions, start, texts, obeys, 20.0, CARD, np.zeros((len(actions), 0), np.float32))
 
 
 CLIPS = make_clips()
@@ -216,6 +216,34 @@ def test_a_drafter_is_learned_by_itself_and_a_world_model_begins_with_it(codec: 
     assert start_from(fresh.plain, given) == len(given)
     own = fresh.plain.state_dict()
     assert all(torch.equal(own[name], value) for name, value in given.items())
+
+
+def test_a_drafter_learns_where_links_are_from_the_episodes_that_tell(codec: Codec, tmp_path: Path) -> None:
+    """The square is the first of the links; of the last episode nobody tells."""
+    columns = np.arange(len(CLIPS.actions)) % (CLIPS.frames.shape[1] - 8)
+    links = np.full((len(columns), 10), 0.5, np.float32)
+    links[:, 0] = (columns + 4.0) / CLIPS.frames.shape[1]
+    links[CLIPS.start[-2] :] = np.nan
+    # Each step right is told as an action of its size.
+    actions = np.zeros_like(CLIPS.actions)
+    actions[:, 0] = 0.01
+    told = replace(CLIPS, links=links, actions=actions)
+    run = find_recipe(DRAFT_RECIPES, "smoke")
+    objective = DraftObjective(prepare_world(run, told, codec, load_text(), tmp_path, lambda what, done, total: None))
+    optimizer = torch.optim.Adam(objective.network.parameters(), lr=4e-3)
+    held, errors = objective.batch(64, torch.Generator().manual_seed(99)), []
+    assert held.links.isnan().any() and held.links.isfinite().any()
+    for step in range(60):
+        loss, _ = objective.loss(objective.network, objective.batch(8, torch.Generator().manual_seed(step)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step in (0, 59):
+            errors.append(float(objective.loss(objective.network, held)[1]["link_error"]))
+    assert errors[1] < 0.3 * errors[0]
+    with pytest.raises(WowError, match="mark 4 links"):
+        other = replace(CLIPS, links=links[:, :8])
+        prepare_world(run, other, codec, load_text(), tmp_path, lambda what, done, total: None)
 
 
 def test_a_model_without_a_drafter_has_none_to_train(codec: Codec, tmp_path: Path) -> None:

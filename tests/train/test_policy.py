@@ -41,7 +41,16 @@ def reaching(count: int, size: int = 32) -> Clips:
         actions[rows, :2] = (wanted / size - 0.5) / STEPS
         texts.append((f"go to the {'red' if episode % 2 else 'green'} square",))
     start = np.arange(count + 1) * (STEPS + 1)
-    return Clips(Rows([frames]), actions, start, tuple(texts), np.ones(count, bool), 20.0, CARD)
+    return Clips(
+        Rows([frames]),
+        actions,
+        start,
+        tuple(texts),
+        np.ones(count, bool),
+        20.0,
+        CARD,
+        np.zeros((len(actions), 0), np.float32),
+    )
 
 
 def objective_of(run: PolicyRun, clips: Clips, cache: Path) -> PolicyObjective:

@@ -19,7 +19,7 @@ from wow.train.idm_data import open_source, opening_of
 from wow.train.latents import encode_frames
 from wow.train.recipes import CODEC_RECIPES
 from wow.train.relations import encode_teacher
-from wow.train.store import open_clips
+from wow.train.store import LINK_PIXELS, open_clips
 from wow.types import Dimension, Embodiment, Episode, WowError
 
 Write = Callable[[Path, int], None]
@@ -99,6 +99,23 @@ def test_the_order_of_folders_is_part_of_what_they_are_together(tmp_path: Path, 
 
 def card(*names: str) -> Embodiment:
     return Embodiment("arm", 10.0, (Dimension("delta_x", "m"),), tuple(Dimension(name, "1") for name in names))
+
+
+def test_where_links_are_is_known_of_the_data_that_tell_and_of_no_others(
+    tmp_path: Path, toy_episode: Callable[..., Episode]
+) -> None:
+    card = toy_episode(0).embodiment
+    wide = card.cameras[0].width
+    pixels = np.arange(24, dtype=np.float32).reshape(6, 4)
+    for name, signals in (("told", {LINK_PIXELS: pixels}), ("silent", {}), ("three", {LINK_PIXELS: pixels[:, :2]})):
+        with DatasetWriter(tmp_path / name, card, fps=20.0) as writer:
+            one = toy_episode(0, 6)
+            writer.add(replace(one, signals=one.signals | signals))
+    assert open_clips([tmp_path / "silent"]).links.shape == (6, 0)
+    links = open_clips([tmp_path / "told", tmp_path / "silent"]).links
+    assert np.allclose(links[:6], pixels / wide) and np.isnan(links[6:]).all() and len(links) == 12
+    with pytest.raises(WowError, match="mark 1 and 2 links"):
+        open_clips([tmp_path / "told", tmp_path / "three"])
 
 
 def test_the_gripper_s_opening_is_no_part_of_its_orientation() -> None:

@@ -30,7 +30,7 @@ class DiTConfig:
 
     grid: height and width of a latent [cells]. patch: cells along one side of a token. num_frames: the longest clip.
     head_width, head_blocks: the convolutions that turn tokens into the latent's cells. draft_width,
-    draft_blocks, draft_points, draft_memory: of the draft that is made first; a width of 0 leaves it out.
+    draft_blocks, draft_points, draft_memory, draft_links: of the draft that is made first; a width of 0 leaves it out.
     """
 
     latent_channels: int = 32
@@ -48,6 +48,7 @@ class DiTConfig:
     draft_blocks: int = 3
     draft_points: int = 6
     draft_memory: int = 0
+    draft_links: int = 0
 
     def __post_init__(self) -> None:
         if self.grid % self.patch or self.width % self.num_heads or self.num_frames % 2 == 0:
@@ -241,6 +242,7 @@ class DiT(nn.Module):
                 config.draft_width,
                 config.draft_blocks,
                 config.draft_memory,
+                config.draft_links,
             )
             self.drafter, planes = made.to(memory_format=torch.channels_last), made.num_planes  # type: ignore[call-overload]
             self.embed_draft = nn.Linear(2 * cells * planes, width)

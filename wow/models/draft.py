@@ -10,6 +10,7 @@ draft.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,15 +61,30 @@ def path_code(motion: Float[Tensor, "b t a"]) -> Float[Tensor, "b t nine_a"]:
 
 @dataclass(frozen=True)
 class Draft:
-    """change: how a clip's latents differ from its first frame's [b t c h w]. maps [b t m h w]: where points are."""
+    """change: how a clip's latents differ from its first frame's [b t c h w]. maps [b t m h w]: where points are.
+
+    links: where the links of the arm are [b t k 2], in cells from the middle of the picture.
+    """
 
     change: Float[Tensor, "b t c h w"]
     maps: Float[Tensor, "b t m h w"]
+    links: Float[Tensor, "b t k two"] | None = None
 
     @property
     def planes(self) -> Float[Tensor, "b t cm h w"]:
         """Both, side by side."""
         return torch.cat([self.change, self.maps], dim=2)
+
+
+def link_error(drafts: Sequence[Draft], truths: Sequence[Tensor]) -> Tensor:
+    """The mean squared error of drafted links [cells squared], over those of which the truth [b t k 2] is no NaN."""
+    squares, count = torch.zeros((), device=truths[0].device), torch.zeros((), device=truths[0].device)
+    for draft, truth in zip(drafts, truths, strict=True):
+        if draft.links is not None and truth.shape[2]:
+            known = truth.isfinite()
+            squares = squares + (draft.links.float() - truth).where(known, 0.0).square().sum()
+            count = count + known.sum()
+    return squares / count.clamp_min(1.0)
 
 
 class Places(nn.Module):
@@ -140,11 +156,19 @@ class Memory(nn.Module):
 class Drafter(nn.Module):
     """The first frame's latent and a motion of `action_width` numbers a frame to a `Draft`.
 
-    memory: numbers that it remembers of the way so far; 0 for none.
+    memory: numbers that it remembers of the way so far; 0 for none. links: further points, which recordings may tell.
     """
 
     def __init__(
-        self, channels: int, grid: int, action_width: int, points: int, width: int, num_blocks: int, memory: int = 0
+        self,
+        channels: int,
+        grid: int,
+        action_width: int,
+        points: int,
+        width: int,
+        num_blocks: int,
+        memory: int = 0,
+        links: int = 0,
     ) -> None:
         super().__init__()
         code_width = 9 * action_width
@@ -152,6 +176,10 @@ class Drafter(nn.Module):
         self.memory = Memory(code_width, memory) if memory else None
         self.num_planes = channels + self.places.num_maps
         self.mix = nn.Conv2d(self.num_planes, width, 3, padding=1)
+        self.links = Places(channels, grid, code_width, links) if links else None
+        if self.links is not None:
+            self.mix_links = nn.Conv2d(self.links.num_maps, width, 3, padding=1)
+            begin_at_zero(self.mix_links)
         self.cells = nn.Parameter(torch.zeros(width, grid, grid))
         self.state = nn.Sequential(nn.Linear(code_width, width), nn.SiLU())
         self.blocks = nn.ModuleList(ConvolutionBlock(width, width) for _ in range(num_blocks))
@@ -173,9 +201,14 @@ class Drafter(nn.Module):
         count, shape = code.shape[1], code.shape[:2]
         planes = torch.cat([first[:, None].expand(-1, count, -1, -1, -1), maps], dim=2).flatten(0, 1)
         x = self.mix(planes.contiguous(memory_format=torch.channels_last)) + self.cells
+        links = None
+        if self.links is not None:
+            links = self.links.points(self.links.find(first), code)
+            drawn = draw(links, self.links.grid).flatten(0, 1)
+            x = x + self.mix_links(drawn.contiguous(memory_format=torch.channels_last))
         state = self.state(code).flatten(0, 1)
         for block in self.blocks:
             x = block(x, state)
         change = self.last(functional.silu(x)).unflatten(0, shape)
         fade = known[..., None, None] if isinstance(known, Tensor) else known
-        return Draft(change * fade, maps * fade)
+        return Draft(change * fade, maps * fade, links)

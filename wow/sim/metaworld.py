@@ -45,6 +45,9 @@ VIEW_POINTS: dict[str, ViewPoint | str] = {
 SEGMENTS = ("background", "arm", "gripper", "object", "fixture")
 """Meaning of the values in a segmentation picture. object: what can move; fixture: the task's immovable furniture."""
 
+LINKS = ("right_l2", "right_l3", "right_l4", "right_l5", "right_l6")
+"""Bodies of the arm between its shoulder and its hand. The hand's place leaves the elbow free."""
+
 _MODEL_ARRAYS = ("body_pos", "body_quat", "site_pos", "geom_pos", "geom_quat", "geom_rgba", "site_rgba")
 
 
@@ -187,6 +190,11 @@ class MetaWorld(gymnasium.Env[dict[str, Any], NDArray[Any]]):
     def target(self) -> Array:
         """Where the controller is pulling the hand to [3, m]: the integral of all clipped actions so far."""
         return np.array(self.data.mocap_pos[0], dtype=np.float64)
+
+    @property
+    def links(self) -> Array:
+        """Where the arm's links between shoulder and hand are [5, 3, m]; see `LINKS`."""
+        return np.array([self.data.body(name).xpos for name in LINKS])
 
     @property
     def workspace(self) -> tuple[Array, Array]:

@@ -18,6 +18,9 @@ from wow.types import Camera, Dimension, Embodiment, Episode, Video
 SOURCES = ("expert", "near_success", "random", "swapped")
 """Who acts: the scripted expert; the expert with a flaw; smooth noise; the expert of the next seed's scene, blindly."""
 
+LINK_PIXELS = "sim.link_pixels"
+"""Where the links of the arm appear to the first camera, column and row of each [pixels]."""
+
 _HOLD = 10  # control steps recorded after the first success, so that a video shows the outcome
 
 Array = NDArray[np.float64]
@@ -104,7 +107,7 @@ class _Row:
 
 def _look(environment: MetaWorld, options: RecordingOptions) -> _Row:
     truth = environment.truth()
-    points = np.stack([truth.gripper, truth.objects[0, :3], truth.objects[1, :3], truth.goal])
+    points = np.stack([truth.gripper, truth.objects[0, :3], truth.goal, *environment.links])
     return _Row(
         pictures={camera: environment.picture(camera) for camera in options.cameras},
         truth=truth,
@@ -234,7 +237,8 @@ def _episode(
         "sim.contact": np.array([[t.contact] for t in truths], dtype=np.float32),
         "sim.gripper_pixel": pixels[:, 0],
         "sim.object_pixel": pixels[:, 1],
-        "sim.goal_pixel": pixels[:, 3],
+        "sim.goal_pixel": pixels[:, 2],
+        LINK_PIXELS: pixels[:, 3:].reshape(frames, -1),
     }
     segments = [row.segmentation.ravel() for row in rows if row.segmentation is not None]
     if segments:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wow.models.draft import Draft
+from wow.models.draft import Draft, link_error
 from wow.train.codec import to_tensor, to_uint8
 from wow.train.world import Drafts, WorldObjective
 from wow.types import UInt8, WowError
@@ -29,10 +29,10 @@ class DraftNetwork(nn.Module):
             raise WowError("this model makes no drafts: give it a drafter, e.g. --config.model.draft-width 96")
         self.drafter = world.plain.drafter
 
-    def forward(self, first: Float[Tensor, "b c h w"], motion: Float[Tensor, "b t1 a"]) -> Float[Tensor, "b t c h w"]:
-        """How the clips' latents differ from their first frames'."""
+    def forward(self, first: Float[Tensor, "b c h w"], motion: Float[Tensor, "b t1 a"]) -> Draft:
+        """The drafts of clips that begin with a latent and move so."""
         draft: Draft = self.drafter(first, nn.functional.pad(motion, (0, 0, 1, 0)))
-        return draft.change
+        return draft
 
 
 class DraftObjective:
@@ -47,8 +47,10 @@ class DraftObjective:
         return self.world.drafts(batch_size, random)
 
     def loss(self, network: nn.Module, batch: Drafts) -> tuple[Tensor, Mapping[str, Tensor]]:
-        error = self.world.sketch_errors(network(batch.latents[:, 0].float(), batch.motion), batch).mean()
-        return error, {"draft_error": error.detach()}
+        drafted: Draft = network(batch.latents[:, 0].float(), batch.motion)
+        error, beside = self.world.sketch_errors(drafted, batch).mean(), link_error([drafted], [batch.links])
+        loss = error + self.world.run.link_loss * beside
+        return loss, {"draft_error": error.detach(), "link_error": beside.detach()}
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""
@@ -61,7 +63,7 @@ class DraftObjective:
         device, clips, told = next(network.parameters()).device, self.world.clips, self.world.told
         windows = [told.whole(int(i)) for i in np.linspace(0, len(clips) - 1, 6)]
         clean = torch.from_numpy(self.world.latents[np.stack([w.rows for w in windows])]).float().to(device)
-        drafted = clean[:, :1] + network(clean[:, 0], told.motions(windows).to(device))
+        drafted = clean[:, :1] + network(clean[:, 0], told.motions(windows).to(device)).change
         truth = [clips.frames[w.rows] for w in windows]
         context = to_tensor(np.stack([video[0] for video in truth]), device)
         painted = to_uint8(self.world.codec.decode(drafted.float(), context))

@@ -54,7 +54,7 @@ def codec_smoke() -> CodecRun:
 def world_mini() -> WorldRun:
     """The world model of wow-mini: 17 frames, 7M parameters, some hours on two CPU cores."""
     return WorldRun(
-        model=DiTConfig(draft_width=96, draft_memory=128),
+        model=DiTConfig(draft_width=96, draft_memory=128, draft_links=5),
         train=TrainConfig(
             steps=40_000, batch_size=16, learning_rate=8e-4, matrix_learning_rate=0.02, preview_every=1_000
         ),
@@ -84,6 +84,7 @@ def world_smoke() -> WorldRun:
             draft_width=16,
             draft_blocks=1,
             draft_memory=8,
+            draft_links=5,
         ),
         train=TrainConfig(steps=20, batch_size=2, matrix_learning_rate=0.02, preview_every=10, log_every=5),
     )

@@ -25,6 +25,9 @@ from wow.types import Embodiment, WowError
 
 OnDone = Callable[[int, int], None]
 
+LINK_PIXELS = "sim.link_pixels"
+"""Signal of a recording [T, 2k]: where the links of the arm appear to the first camera [pixels]."""
+
 FOLLOWS_TEXT = ("expert", "human", "unknown")
 """Sources whose episodes do what their text says, unless they are known to have failed."""
 
@@ -35,8 +38,9 @@ class Clips:
 
     frames: uint8 [N, H, W, 3], read from disk where they are asked for. actions: float32 [N, A]. texts: for each
     episode, all it may be called; the first is the short instruction. obeys: whether the episode does what its text
-    says. fps: frames per s. identity: tells these episodes from others, also from others of equal lengths; what is
-    computed from them and kept is kept under it.
+    says. fps: frames per s. links: float32 [N, 2k], where the arm's links appear, column and row of each as shares of
+    the picture; NaN where nobody tells, no columns where nobody ever does. identity: tells these episodes from others,
+    also from others of equal lengths; what is computed from them and kept is kept under it.
     """
 
     frames: Rows
@@ -46,6 +50,7 @@ class Clips:
     obeys: NDArray[np.bool_]
     fps: float
     embodiment: Embodiment
+    links: NDArray[np.float32]
     identity: str = ""
 
     def __len__(self) -> int:
@@ -92,6 +97,7 @@ def first_demonstrations(clips: Clips, count: int) -> Clips:
         clips,
         frames=clips.frames.select(rows),
         actions=clips.actions[rows],
+        links=clips.links[rows],
         start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         texts=tuple(clips.texts[episode] for episode in chosen),
         obeys=clips.obeys[chosen],
@@ -126,6 +132,7 @@ def _joined(folders: Sequence[Path], parts: Sequence[Clips]) -> Clips:
         obeys=np.concatenate([part.obeys for part in parts]),
         fps=first.fps,
         embodiment=first.embodiment,
+        links=_side_by_side([part.links for part in parts]),
         identity=hashlib.sha256(" ".join(part.identity for part in parts).encode()).hexdigest(),
     )
 
@@ -149,7 +156,26 @@ def _open_one(folder: Path, camera: str | None, on_done: OnDone) -> Clips:
         obeys=np.array([_obeys(record) for record in dataset.records]),
         fps=dataset.fps,
         embodiment=dataset.embodiment,
+        links=_links(cache, sum(lengths)),
         identity=hashlib.sha256(f"{identity} {view}".encode()).hexdigest(),
+    )
+
+
+def _links(cache: Path, count: int) -> NDArray[np.float32]:
+    path = cache / "links.npy"
+    return np.load(path) if path.exists() else np.zeros((count, 0), np.float32)
+
+
+def _side_by_side(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The links of several datasets, NaN where one does not tell. Raises WowError where they tell of different ones."""
+    told = {part.shape[1] for part in parts} - {0}
+    if len(told) > 1:
+        raise WowError(
+            f"the datasets mark {' and '.join(str(width // 2) for width in sorted(told))} links of their arms"
+        )
+    width = told.pop() if told else 0
+    return np.concatenate(
+        [np.resize(part if part.shape[1] else np.float32(np.nan), (len(part), width)) for part in parts]
     )
 
 
@@ -166,13 +192,19 @@ def _decode(dataset: Dataset, camera: str, cache: Path, stamp: dict[str, Any], o
         cache / "frames.npy", mode="w+", dtype=np.uint8, shape=(total, view.height, view.width, 3)
     )
     actions = np.zeros((total, len(dataset.embodiment.action)), dtype=np.float32)
+    links: list[NDArray[np.float32]] = []
     row = 0
     for number in range(len(dataset)):
         episode = dataset.episode(number)
         rows = slice(row, row + len(episode))
         frames[rows], actions[rows] = episode.videos[camera].frames, episode.actions
+        if LINK_PIXELS in episode.signals and camera == dataset.embodiment.cameras[0].name:
+            marked = np.asarray(episode.signals[LINK_PIXELS], np.float32)
+            links.append((marked / view.width).astype(np.float32))
         row += len(episode)
         on_done(number + 1, len(dataset))
     frames.flush()
     np.save(cache / "actions.npy", actions)
+    if len(links) == len(dataset):
+        np.save(cache / "links.npy", np.concatenate(links))
     (cache / "done.json").write_text(json.dumps(stamp))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from wow.imagine.flow import interpolate
 from wow.imagine.sampler import SamplingOptions, sample, sample_motion
 from wow.models.codec import Codec
 from wow.models.dit import Conditions, DiT, DiTConfig
+from wow.models.draft import Draft, link_error
 from wow.models.text import TextConditioner
 from wow.train.codec import to_tensor, to_uint8
 from wow.train.instructed import Instructed
@@ -42,7 +44,8 @@ class WorldRun:
     logit-normal; unseen: share of videos that begin as pure noise, as they do when a clip is drawn. plans: motions
     planned per video; a plan costs a tenth of a video. unplanned: share of plans that begin as pure noise: the first
     step decides where the hand goes. motion_loss: weight of the plans' error beside the latents'. drafts: further clips
-    drafted per video, where the model makes drafts, at a fifth of its cost. draft_loss: weight of their error.
+    drafted per video, where the model makes drafts, at a fifth of its cost. draft_loss: weight of their error;
+    link_loss: beside it, that of where an arm's links are drafted [cells squared], in recordings that tell.
     relation_weight: weight of the token relation loss on the tokens after block `relation_block`; 0 leaves it out.
     """
 
@@ -59,6 +62,7 @@ class WorldRun:
     plans: int = 3
     drafts: int = 2
     draft_loss: float = 1.0
+    link_loss: float = 1.0
     unplanned: float = 0.7
     time_mean: float = 0.8
     time_std: float = 1.2
@@ -83,21 +87,22 @@ class Plans:
 
 @dataclass(frozen=True)
 class Drafts:
-    """Clips to draft. latents: float16 [b t c h w]. motion [b t-1 a]: the true one."""
+    """Clips to draft. latents: float16 [b t c h w]. motion [b t-1 a]: the true one. links [b t k 2]: see `Draft`."""
 
     latents: Tensor
     motion: Tensor
+    links: Tensor
 
     def to(self, device: torch.device) -> Drafts:
         """The same on another device."""
-        return Drafts(self.latents.to(device, non_blocking=True), self.motion.to(device, non_blocking=True))
+        return Drafts(*(each.to(device, non_blocking=True) for each in (self.latents, self.motion, self.links)))
 
 
 @dataclass(frozen=True)
 class WorldBatch:
     """Clips to learn from. latents: float16 [b t c h w]. kept [b]: frames of context; level [b]: the others' noise.
 
-    noise_seed: of the noise, which is drawn where it is used. rows [b t]: the frames in the store.
+    links [b t k 2]: see `Draft`. noise_seed: of the noise, drawn where it is used. rows [b t]: the frames in the store.
     """
 
     latents: Tensor
@@ -106,6 +111,7 @@ class WorldBatch:
     level: Tensor
     plans: Plans
     drafts: Drafts | None
+    links: Tensor
     noise_seed: int
     rows: NDArray[np.int64]
 
@@ -121,6 +127,7 @@ class WorldBatch:
             conditions=self.conditions.map(move),
             kept=move(self.kept),
             level=move(self.level),
+            links=move(self.links),
             plans=Plans(move(self.plans.context), self.plans.conditions.map(move)),
             drafts=None if self.drafts is None else self.drafts.to(device),
         )
@@ -130,14 +137,14 @@ class WorldBatch:
 class WorldAnswer:
     """clean: latents of the videos [b t c h w]; motion: of the plans. tokens: what a teacher is compared with.
 
-    drafted, sketched: changes that were drafted of the videos and of the further clips.
+    drafted, sketched: drafts of the videos and of the further clips.
     """
 
     clean: Tensor
     motion: Tensor
     tokens: Tensor | None
-    drafted: Tensor | None
-    sketched: Tensor | None
+    drafted: Draft | None
+    sketched: Draft | None
 
 
 class WorldNetwork(nn.Module):
@@ -166,8 +173,8 @@ class WorldNetwork(nn.Module):
             clean=clean,
             motion=plain.plan(context, planned),
             tokens=tokens,
-            drafted=None if draft is None else draft.change,
-            sketched=None if first is None or motion is None else plain.sketch(first, motion).change,
+            drafted=draft,
+            sketched=None if first is None or motion is None else plain.sketch(first, motion),
         )
 
     @property
@@ -222,6 +229,7 @@ class WorldObjective:
             level=torch.where(unseen, 1.0, level),
             plans=self._plans(batch_size * run.plans, random),
             drafts=self.drafts(batch_size * run.drafts, random) if self.plain.drafter and run.drafts else None,
+            links=self._links(rows),
             noise_seed=int(torch.randint(2**62, (1,), generator=generator)),
             rows=rows,
         )
@@ -237,8 +245,14 @@ class WorldObjective:
     def drafts(self, count: int, random: np.random.Generator) -> Drafts:
         """Clips to draft."""
         windows = self.told.windows(count, random)
-        latents = self.latents[np.stack([window.rows for window in windows])]
-        return Drafts(torch.from_numpy(latents), self.told.motions(windows))
+        rows = np.stack([window.rows for window in windows])
+        return Drafts(torch.from_numpy(self.latents[rows]), self.told.motions(windows), self._links(rows))
+
+    def _links(self, rows: NDArray[np.int64]) -> Tensor:
+        """Where the links of the arm are in frames [b t]; NaN where nobody tells."""
+        grid = self.latents.shape[2]
+        share = rearrange(self.clips.links[rows], "b t (k two) -> b t k two", two=2)
+        return torch.from_numpy(((share - 0.5) * grid).clip(-0.5 * grid, 0.5 * grid))
 
     def loss(self, network: nn.Module, batch: WorldBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         clean, truth = batch.latents.float(), batch.plans.conditions.motion
@@ -264,9 +278,10 @@ class WorldObjective:
         loss = latent_error + self.run.motion_loss * motion_error
         numbers = {"latent_error": latent_error.detach(), "motion_error": motion_error.detach()}
         if said.drafted is not None:
-            draft_error = self._draft_error(said, batch, predicted)
-            loss = loss + self.run.draft_loss * draft_error
-            numbers["draft_error"] = draft_error.detach()
+            draft_error = self._draft_error(said, said.drafted, batch, predicted)
+            link_error = self._link_error(said, said.drafted, batch)
+            loss = loss + self.run.draft_loss * draft_error + self.run.link_loss * link_error
+            numbers |= {"draft_error": draft_error.detach(), "link_error": link_error.detach()}
         if said.tokens is None or self.teacher is None:
             return loss, numbers
         taught = clip_features(self.teacher, batch.rows).to(device)
@@ -279,21 +294,28 @@ class WorldObjective:
         summed = ((guess.float() - clean).square().mean(dim=2) * weight).sum(dim=(1, 2, 3))
         return summed / weight.sum(dim=(1, 2, 3))
 
-    def _draft_error(self, said: WorldAnswer, batch: WorldBatch, predicted: Tensor) -> Tensor:
+    def _draft_error(self, said: WorldAnswer, drafted: Draft, batch: WorldBatch, predicted: Tensor) -> Tensor:
         """The mean error of all clips that were drafted from a known motion."""
-        assert said.drafted is not None
         clean, known = batch.latents.float(), batch.conditions.motion_time == 0.0
-        errors = [self._error(clean[:, :1] + said.drafted, clean, predicted)[known]]
+        errors = [self._error(clean[:, :1] + drafted.change, clean, predicted)[known]]
         if said.sketched is not None and batch.drafts is not None:
             errors.append(self.sketch_errors(said.sketched, batch.drafts))
         found = torch.cat(errors)
         return found.sum() / max(len(found), 1)
 
-    def sketch_errors(self, change: Tensor, drafts: Drafts) -> Tensor:
-        """The error of each clip [b] whose change was drafted."""
+    def _link_error(self, said: WorldAnswer, drafted: Draft, batch: WorldBatch) -> Tensor:
+        """Of the links of all clips that were drafted from a known motion."""
+        unknown = batch.conditions.motion_time > 0.0
+        drafts, links = [drafted], [batch.links.masked_fill(unknown[:, None, None, None], torch.nan)]
+        if said.sketched is not None and batch.drafts is not None:
+            drafts, links = [*drafts, said.sketched], [*links, batch.drafts.links]
+        return link_error(drafts, links)
+
+    def sketch_errors(self, drafted: Draft, drafts: Drafts) -> Tensor:
+        """The error of the change of each drafted clip [b]."""
         clean = drafts.latents.float()
         after = torch.arange(clean.shape[1], device=clean.device).expand(clean.shape[:2]) > 0
-        return self._error(clean[:, :1] + change, clean, after)
+        return self._error(clean[:, :1] + drafted.change, clean, after)
 
     def about(self) -> dict[str, Any]:
         """What the weights need to be used again, as JSON values."""
@@ -352,6 +374,9 @@ def prepare_world(
     model = replace(
         run.model, grid=latents.shape[2], latent_channels=latents.shape[1], action_width=clips.actions.shape[1]
     )
+    marked = clips.links.shape[1] // 2
+    if model.draft_width and marked not in (0, model.draft_links):
+        raise WowError(f"the recordings mark {marked} links of the arm: say --config.model.draft-links {marked}")
     told = Instructed(clips, texts, scale_of(clips.actions, clips.embodiment), run, model.num_frames)
     teacher = None
     if run.relation_weight > 0:
