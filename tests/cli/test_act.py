@@ -57,6 +57,21 @@ def test_the_same_video_gives_the_same_bytes(video: Path, model: str, tmp_path: 
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
+def test_told_where_the_hand_begins_it_reads_another_way_to_the_same_places(
+    video: Path, model: str, tmp_path: Path
+) -> None:
+    """The places that are read further on stay, so that the way there leads from where the hand is said to be."""
+    card = assembly.load_inverse(Path(model)).embodiment
+    ways = []
+    for name, words in (("untold", ()), ("here", ("0", "0", "0")), ("there", ("0.1", "0", "0"))):
+        path = tmp_path / f"{name}.json"
+        assert act(video, model, path, *(("--start", *words) if words else ())) == 0
+        ways.append(read_actions(path, card).values[:, :3].sum(axis=0))
+    untold, here, there = ways
+    assert not np.allclose(untold, here)
+    assert there[0] < here[0] and np.allclose(there[1:], here[1:], atol=1e-4)
+
+
 def test_a_run_is_a_model_too(video: Path, toy_run: Path, tmp_path: Path) -> None:
     assert act(video, str(toy_run), tmp_path / "a.json", "--pace", "unknown") == 0
     assert json.loads((tmp_path / "a.json").read_text())["seconds"] is None
@@ -101,6 +116,7 @@ def test_mistakes_are_one_line_each(
     refused(capsys, act(tmp_path / "black.mp4", model, out), "black")
     refused(capsys, act(tmp_path / "single.mp4", model, out), "one frame")
     refused(capsys, act(video, "wow-maxi", out), "wow-mini")
+    refused(capsys, act(video, model, out, "--start", "0", "nan", "0.2"), "x y z in metres")
     refused(capsys, act(video, model, out, "--mask", "white"), "auto, none or a file")
     Image.new("RGB", (32, 64), "white").save(tmp_path / "narrow.png")
     refused(capsys, act(video, model, out, "--mask", str(tmp_path / "narrow.png")), "32x64", "64x64")

@@ -81,9 +81,12 @@ class InverseDynamics:
         mask: where the robot is; a given one is uint8 [H, W] for all frames, or one for each [T+1, H, W]. paced:
         whether the video's rate is robot time; False where it was imagined at a pace of its own. start: the hand's
         target in the first frame [3, m], where it is known. embodiment: the card that the actions shall carry.
-        Raises WowError for a video of one frame or of nothing, a mask that does not fit, and another robot's card.
+        Raises WowError for a video of one frame or of nothing, a mask that does not fit, another robot's card, and a
+        start that is no place.
         """
         refuse_blank(video.frames)
+        if start is not None and (start.shape != (3,) or not np.isfinite(start).all()):
+            raise WowError(f"the hand starts at x y z in metres, and not at {np.array2string(start)}")
         card = self._card(embodiment)
         kept, seconds, notes = self._kept(video, paced)
         frames, fitting = fit_frames(video.frames[kept], self.network.config.size)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import tyro
 
 from wow.cli.film import events_json
@@ -34,6 +35,8 @@ class Act(MakesFile):
     """Where the robot is: "auto" (the model finds it), "none" (unknown), or a picture or video that is white there."""
     pace: Literal["video", "unknown"] = "video"
     """Whether the video's rate is robot time, or unknown, as in one that was imagined at a pace of its own."""
+    start: tuple[float, float, float] | None = None
+    """Where the hand is sent to in the first frame, x y z [m] as in the training data: its way is then read better."""
 
     def prepare(self) -> list[Path]:
         if not self.video.is_file():
@@ -58,7 +61,9 @@ class Act(MakesFile):
         card: Embodiment | None = None if self.embodiment is None else read_embodiment(self.embodiment)
         inverse = assembly.load_inverse(self._checkpoint())
         loaded = time.perf_counter()
-        reading = inverse.read(video, mask=self._mask(video), paced=self.pace == "video", embodiment=card)
+        start = None if self.start is None else np.array(self.start, np.float32)
+        paced = self.pace == "video"
+        reading = inverse.read(video, mask=self._mask(video), paced=paced, start=start, embodiment=card)
         read = time.perf_counter()
         events = events_json(reading)
         said = f"{self.video.name}: confidence {reading.confidence.value:.2f}"

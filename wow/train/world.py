@@ -375,7 +375,7 @@ def prepare_world(
         run.model, grid=latents.shape[2], latent_channels=latents.shape[1], action_width=clips.actions.shape[1]
     )
     marked = clips.links.shape[1] // 2
-    if model.draft_width and marked not in (0, model.draft_links):
+    if model.draft_width and marked and model.draft_links not in (0, marked):
         raise WowError(f"the recordings mark {marked} links of the arm: say --config.model.draft-links {marked}")
     told = Instructed(clips, texts, scale_of(clips.actions, clips.embodiment), run, model.num_frames)
     teacher = None
