@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from wow.assembly import load_text
+from wow.bench.lpips import load_lpips
 from wow.data.faults import FAULTS
 from wow.models.codec import Codec
 from wow.models.dit import DiT
@@ -308,6 +309,28 @@ def test_the_codec_objective_gives_a_finite_loss_and_a_preview() -> None:
     loss, numbers = objective.loss(objective.network, batch)
     assert bool(loss.isfinite()) and "crop_psnr" in numbers
     assert objective.preview(objective.network).shape == (6 * 32, 5 * 32, 3)
+
+
+def test_a_codec_with_frozen_latents_learns_the_way_back_by_looks_and_keeps_its_latents() -> None:
+    run = replace(find_recipe(CODEC_RECIPES, "smoke"), frozen_latents=True, perceptual_weight=0.5)
+    objective = CodecObjective(run, CLIPS, load_lpips().distance)
+    codec = objective.network
+    before = {name: value.clone() for name, value in codec.state_dict().items()}
+    held = objective.batch(8, torch.Generator().manual_seed(99))
+    optimizer = torch.optim.Adam(codec.parameters(), lr=4e-3)
+    seen = []
+    for step in range(120):
+        loss, _ = objective.loss(codec.train(), objective.batch(4, torch.Generator().manual_seed(step)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step in (0, 119):
+            seen.append(float(objective.loss(codec.train(), held)[1]["perceptual"]))
+    assert seen[1] < 0.8 * seen[0]
+    changed = {name.split(".")[0] for name, value in codec.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"decoder", "context_encoder"}
+    with pytest.raises(WowError, match="perceptual-weight"):
+        CodecObjective(run, CLIPS)
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:

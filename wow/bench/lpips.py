@@ -96,16 +96,22 @@ class Lpips:
         """What the last convolution sees in pictures [N, H, W, 3], averaged to a grid: [N, 256, side, side]."""
         return functional.adaptive_avg_pool2d(self._features(frames)[-1], side)
 
-    def _distance(self, first: UInt8, second: UInt8) -> Tensor:
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        """The same of pictures [N, 3, H, W] in [-1, 1], with a gradient: a loss."""
         total = torch.zeros(len(first))
-        for one, other, head in zip(self._features(first), self._features(second), self._heads, strict=True):
+        for one, other, head in zip(self._activations(first), self._activations(second), self._heads, strict=True):
             difference = (functional.normalize(one, eps=1e-10) - functional.normalize(other, eps=1e-10)).square()
-            total += functional.conv2d(difference, head).mean(dim=(1, 2, 3))
+            total = total + functional.conv2d(difference, head).mean(dim=(1, 2, 3))
         return total
 
+    def _distance(self, first: UInt8, second: UInt8) -> Tensor:
+        return self.distance(_pixels(first), _pixels(second))
+
     def _features(self, frames: UInt8) -> list[Tensor]:
+        return self._activations(_pixels(frames))
+
+    def _activations(self, pixels: Tensor) -> list[Tensor]:
         """The five activations of AlexNet after their ReLU."""
-        pixels = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
         side = min(pixels.shape[-2:])
         if side < SMALLEST_SIDE:
             pixels = functional.interpolate(pixels, scale_factor=SMALLEST_SIDE / side, mode="bilinear")
@@ -118,6 +124,11 @@ class Lpips:
             activation = functional.conv2d(activation, kernel, bias, stride, padding).relu()
             features.append(activation)
         return features
+
+
+def _pixels(frames: UInt8) -> Tensor:
+    """uint8 [N, H, W, 3] to float [N, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _kernel(stored: NDArray[np.float32]) -> Tensor:

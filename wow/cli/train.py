@@ -73,6 +73,8 @@ class OnDemonstrations(Train):
 
     demonstrations: int | None = None
     """Learn from the first so many successful episodes of each instruction, and from no others; from all by default."""
+    start_from: StartFrom = ()
+    """Models, checkpoints or runs (also a drafter's) that training begins with; of several the later ones win."""
 
     def clips(self) -> Clips:
         """The episodes to learn from."""
@@ -95,10 +97,18 @@ class TrainCodec(OnDemonstrations):
         from wow.train.codec import CodecObjective
         from wow.train.distributed import in_turn
 
+        perceive = None
+        if self.config.perceptual_weight > 0:
+            from wow.bench.lpips import load_lpips
+
+            perceive = load_lpips().distance
         with in_turn():
             clips = self.clips()
+            objective = CodecObjective(self.config, clips, perceive)
+            for model in self.start_from:
+                begin_with(objective.network, model, "codec")
         about = {"model": asdict(self.config.model), "size": int(clips.frames.shape[1])}
-        return train_part(self, CodecObjective(self.config, clips), self.config.train, "codec", about)
+        return train_part(self, objective, self.config.train, "codec", about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +150,6 @@ class OnLatents(OnDemonstrations):
 class TrainDraft(OnLatents):
     """Train the drafter of a video transformer alone: wow train world --from RUN begins with it."""
 
-    start_from: StartFrom = ()
-    """What training begins with: models that come with the package, checkpoints' folders or runs'; of several the later
-    ones win."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = DRAFT_RECIPES
 
     def run(self) -> Summary:
@@ -161,9 +168,6 @@ class TrainDraft(OnLatents):
 class TrainWorld(OnLatents):
     """Train the video transformer on the latents of a trained codec."""
 
-    start_from: StartFrom = ()
-    """What training begins with: models that come with the package, checkpoints' folders or runs', also of a drafter;
-    of several the later ones win."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = WORLD_RECIPES
 
     def run(self) -> Summary:
@@ -180,9 +184,6 @@ class TrainWorld(OnLatents):
 class TrainPolicy(OnDemonstrations):
     """Train the policy: from a picture and an instruction straight to the motion, by imitation."""
 
-    start_from: StartFrom = ()
-    """Models that come with the package, checkpoints' folders or runs': training begins with their policy, of several
-    the later one wins."""
     recipes: ClassVar[Mapping[str, Callable[[], Any]]] = POLICY_RECIPES
     config: PolicyRun = field(default_factory=POLICY_RECIPES["mini"])
     """The recipe's fields."""

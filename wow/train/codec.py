@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,13 +16,18 @@ from wow.train.loop import TrainConfig, fresh
 from wow.train.store import Clips
 from wow.types import UInt8, WowError
 
+Perceive = Callable[[Tensor, Tensor], Tensor]
+"""How different pictures [n 3 h w] in [-1, 1] look, one number for each pair."""
+
 
 @dataclass(frozen=True)
 class CodecRun:
     """A codec and how it is trained.
 
     crop: side of the square pieces trained on [pixels, a multiple of 16]; they are drawn where something moved.
-    targets: frames per context picture. squared_weight: weight of the squared error beside the absolute one.
+    targets: frames per context picture. squared_weight: weight of the squared error beside the absolute one;
+    perceptual_weight: that of a perceptual distance, 0 to leave it out. frozen_latents: train the way back alone; so
+    what was trained on the latents stays valid.
     """
 
     model: CodecConfig = field(default_factory=CodecConfig)
@@ -30,6 +35,8 @@ class CodecRun:
     crop: int = 64
     targets: int = 4
     squared_weight: float = 4.0
+    perceptual_weight: float = 0.0
+    frozen_latents: bool = False
 
     def __post_init__(self) -> None:
         if self.crop % 16 or self.crop < 16 or self.targets < 1:
@@ -52,12 +59,19 @@ class CodecBatch:
 class CodecObjective:
     """Reconstructs frames of an episode from their latents and one other frame of it, on pieces where things move."""
 
-    def __init__(self, run: CodecRun, clips: Clips) -> None:
+    def __init__(self, run: CodecRun, clips: Clips, perceive: Perceive | None = None) -> None:
+        """perceive: how different pictures look; needed where the run has a weight for it. Raises WowError without."""
+        if run.perceptual_weight > 0 and perceive is None:
+            raise WowError("a perceptual loss needs a network that sees: leave --config.perceptual-weight at 0 without")
         self.run = run
         self.clips = clips
-        network: nn.Module = fresh(lambda: Codec(run.model), run.train)
+        self.perceive = perceive
+        codec = fresh(lambda: Codec(run.model), run.train)
         # On a CPU convolutions run up to twice as fast in this layout.
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._latents = (codec.encoder, codec.normalise) if run.frozen_latents else ()
+        for module in self._latents:
+            module.requires_grad_(False)
 
     def batch(self, batch_size: int, generator: torch.Generator) -> CodecBatch:
         clips, wanted = [], self.run.targets + 1
@@ -70,6 +84,8 @@ class CodecObjective:
         return CodecBatch(pictures, context, int(torch.randint(2**62, (1,), generator=generator)))
 
     def loss(self, network: nn.Module, batch: CodecBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        for module in self._latents:
+            module.eval()  # running statistics would go on moving
         pictures, grid = batch.pictures, self.run.crop // 16
         generator = torch.Generator(pictures.device).manual_seed(batch.noise_seed)
         shape = (*pictures.shape[:2], self.run.model.latent_channels, grid, grid)
@@ -79,7 +95,10 @@ class CodecObjective:
         squared = error.square().mean()
         loss = error.abs().mean() + self.run.squared_weight * squared
         decibel = 10.0 * torch.log10(4.0 / squared.detach().clamp_min(1e-9))
-        return loss, {"crop_psnr": decibel}
+        if self.perceive is None or not self.run.perceptual_weight:
+            return loss, {"crop_psnr": decibel}
+        looks = self.perceive(painted.float().flatten(0, 1), pictures.flatten(0, 1)).mean()
+        return loss + self.run.perceptual_weight * looks, {"crop_psnr": decibel, "perceptual": looks.detach()}
 
     @torch.no_grad()
     def preview(self, network: nn.Module) -> UInt8:

@@ -50,10 +50,10 @@ class TextTable:
 
 
 def codec_hash(codec: Codec) -> str:
-    """A hash of the codec's weights: latents of codecs with the same hash are the same."""
+    """A hash of the weights that make latents: those of codecs with the same hash are the same."""
     digest = hashlib.sha256()
     for name, value in sorted(codec.state_dict().items()):
-        if value.is_floating_point():
+        if value.is_floating_point() and name.split(".")[0] in ("encoder", "normalise"):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
