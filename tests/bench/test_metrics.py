@@ -96,6 +96,18 @@ def test_lpips_of_a_batch_is_that_of_its_pictures(photograph: UInt8, lpips: Lpip
     assert lpips(pictures, truth) == pytest.approx(one_by_one, rel=1e-4)
 
 
+def test_lpips_is_a_loss_on_any_device(photograph: UInt8, lpips: Lpips) -> None:
+    """Nothing of it stays behind where it is moved; a step against its gradient brings pictures nearer."""
+    noisy = np.random.default_rng(0).integers(0, 256, photograph.shape, dtype=np.uint8)
+    first, second = (torch.from_numpy(each / 127.5 - 1.0).permute(0, 3, 1, 2).float() for each in (noisy, photograph))
+    before = lpips.distance(first.requires_grad_(), second)
+    assert before.item() == pytest.approx(float(lpips(noisy, photograph)[0]), abs=1e-5)
+    (gradient,) = torch.autograd.grad(before.sum(), first)
+    assert lpips.distance(first - 0.1 * gradient / gradient.abs().max(), second) < before
+    assert lpips.to("meta").distance(first.to("meta"), second.to("meta")).is_meta
+    assert lpips.distance(second, second) == 0.0, "and it is still here"
+
+
 def test_lpips_takes_small_crops(photograph: UInt8, lpips: Lpips) -> None:
     crop = photograph[:, :32, :32]
     assert 0 < lpips(crop, blurred(crop, 2))[0] < 1

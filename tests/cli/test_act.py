@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from wow.data.action_file import read_actions
 from wow.data.embodiment import write_embodiment
 from wow.data.video_file import write_video
 from wow.train.export import as_checkpoint
-from wow.types import Dimension, Embodiment, Episode, Video
+from wow.types import Dimension, Embodiment, Episode, Video, WowError
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,13 @@ def test_told_where_the_hand_begins_it_reads_another_way_to_the_same_places(
     untold, here, there = ways
     assert not np.allclose(untold, here)
     assert there[0] < here[0] and np.allclose(there[1:], here[1:], atol=1e-4)
+
+
+def test_who_reads_no_way_of_a_hand_has_no_use_for_its_start(model: str, toy_episode: Callable[..., Episode]) -> None:
+    inverse = assembly.load_inverse(Path(model))
+    without = replace(inverse, layout=replace(inverse.layout, moves=()))
+    with pytest.raises(WowError, match="leave out where it starts"):
+        without.read(toy_episode(2000).videos["front"], start=np.zeros(3, np.float32))
 
 
 def test_a_run_is_a_model_too(video: Path, toy_run: Path, tmp_path: Path) -> None:

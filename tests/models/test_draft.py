@@ -43,7 +43,7 @@ def test_points_learn_to_follow_what_moves_to_a_fraction_of_a_cell() -> None:
 
     def error(count: int) -> torch.Tensor:
         square, motion = clips(count)
-        maps = places(square[:, 0], motion)
+        maps = draw(places(places.find(square[:, 0]), motion), 8)
         return (paint(maps.flatten(0, 1)) - square.flatten(0, 1)).square().mean() / square.var()
 
     for _ in range(400):

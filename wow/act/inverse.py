@@ -87,6 +87,8 @@ class InverseDynamics:
         refuse_blank(video.frames)
         if start is not None and (start.shape != (3,) or not np.isfinite(start).all()):
             raise WowError(f"the hand starts at x y z in metres, and not at {np.array2string(start)}")
+        if start is not None and not self.layout.moves:
+            raise WowError(f"{self.name} reads no way of a hand: leave out where it starts")
         card = self._card(embodiment)
         kept, seconds, notes = self._kept(video, paced)
         frames, fitting = fit_frames(video.frames[kept], self.network.config.size)

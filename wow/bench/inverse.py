@@ -147,29 +147,31 @@ def measure_episode(
     """
     card = episode.embodiment
     records: list[InverseRecord] = []
-    is_executed = scenes is not None and episode.source == "expert" and bool(episode.success)
-    start = scenes.start(episode) if scenes is not None and is_executed else None
+    films: dict[str, dict[str, Actions]] = {}
+    if scenes is not None and episode.source == "expert" and episode.success:
+        film, start = list(consecutive_clips(episode, len(episode))), scenes.start(episode)
+        films = {system: _by_view(reads, film, card, start) for system, reads in systems.items()}
+        films[TRUE_ACTIONS] = {"none": Actions(film[0].actions, card)}
 
-    def add(system: str, view: str, kind: str, said: Actions, truth: Float32, executed: Actions | None = None) -> None:
+    def add(system: str, view: str, kind: str, said: Actions, truth: Float32) -> None:
         found = errors(system, view, kind, name, said, truth, typical.moves)
-        if scenes is not None and executed is not None:
-            found = replace(found, replayed=scenes.execute(episode, replace(executed, seconds=1.0 / card.rate)))
+        if scenes is not None and kind == RECORDED and view in films.get(system, {}):
+            actions = replace(films[system][view], seconds=1.0 / card.rate)
+            found = replace(found, replayed=scenes.execute(episode, actions))
         records.append(found)
 
     kinds = {RECORDED: list(consecutive_clips(episode, num_frames)), WHOLE: list(whole_clip(episode, num_frames))}
     for kind, clips in kinds.items():
         truth = np.concatenate([clip.actions for clip in clips])
         for system, reads in systems.items():
-            film = list(consecutive_clips(episode, len(episode))) if is_executed and kind == RECORDED else []
-            acts = _by_view(reads, film, card, start) if film else {}
             for view, said in _by_view(reads, clips, card).items():
-                add(system, view, kind, said, truth, acts.get(view))
+                add(system, view, kind, said, truth)
         spans = np.concatenate([clip.spans for clip in clips])
         for system, one in ((ZERO, _still(typical.action, card)), (MEAN, typical.action)):
             values = np.where(card.adds_up, one * spans, one).astype(np.float32)
             add(system, "none", kind, Actions(values, card), truth)
-        if is_executed and kind == RECORDED:
-            add(TRUE_ACTIONS, "none", kind, Actions(truth, card), truth, Actions(truth, card))
+        if films and kind == RECORDED:
+            add(TRUE_ACTIONS, "none", kind, Actions(truth, card), truth)
     task = str(episode.facts.get("task_name", episode.task))
     known = (difficulty or {}).get(task, "")
     return [replace(record, task=task, difficulty=known, robot=card.robot) for record in records]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import cast
 
@@ -78,7 +79,8 @@ class Lpips:
         if first.shape != second.shape or first.ndim != 4:
             raise ValueError(f"LPIPS compares two [N, H, W, 3], not {first.shape} with {second.shape}")
         size = self._frames_at_once
-        parts = [self._distance(first[i : i + size], second[i : i + size]) for i in range(0, len(first), size)]
+        pairs = ((_pixels(first[i : i + size]), _pixels(second[i : i + size])) for i in range(0, len(first), size))
+        parts = [self.distance(*pair) for pair in pairs]
         return torch.cat(parts).numpy().astype(np.float32)
 
     @property
@@ -94,21 +96,23 @@ class Lpips:
     @torch.no_grad()
     def features(self, frames: UInt8, side: int) -> Tensor:
         """What the last convolution sees in pictures [N, H, W, 3], averaged to a grid: [N, 256, side, side]."""
-        return functional.adaptive_avg_pool2d(self._features(frames)[-1], side)
+        return functional.adaptive_avg_pool2d(self._activations(_pixels(frames))[-1], side)
+
+    def to(self, device: torch.device | str) -> Lpips:
+        """The same for pictures on a device, where `distance` is a loss."""
+        there = copy(self)
+        for name in ("_kernels", "_biases", "_heads"):
+            setattr(there, name, [tensor.to(device) for tensor in getattr(self, name)])
+        there._shift, there._scale = self._shift.to(device), self._scale.to(device)
+        return there
 
     def distance(self, first: Tensor, second: Tensor) -> Tensor:
         """The same of pictures [N, 3, H, W] in [-1, 1], with a gradient: a loss."""
-        total = torch.zeros(len(first))
+        total = first.new_zeros(len(first))
         for one, other, head in zip(self._activations(first), self._activations(second), self._heads, strict=True):
             difference = (functional.normalize(one, eps=1e-10) - functional.normalize(other, eps=1e-10)).square()
             total = total + functional.conv2d(difference, head).mean(dim=(1, 2, 3))
         return total
-
-    def _distance(self, first: UInt8, second: UInt8) -> Tensor:
-        return self.distance(_pixels(first), _pixels(second))
-
-    def _features(self, frames: UInt8) -> list[Tensor]:
-        return self._activations(_pixels(frames))
 
     def _activations(self, pixels: Tensor) -> list[Tensor]:
         """The five activations of AlexNet after their ReLU."""

@@ -131,7 +131,7 @@ class BenchIdm(MakesFolder):
             "episodes": self.episodes.strip(),
             "sources": list(self.sources),
             "num_frames": self.num_frames,
-            "replay": self.replay,
+            "replay": "whole films" if self.replay else False,
         }
 
     def _episodes(self, which: int, data: Dataset) -> list[int]:

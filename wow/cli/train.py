@@ -95,13 +95,13 @@ class TrainCodec(OnDemonstrations):
 
     def run(self) -> Summary:
         from wow.train.codec import CodecObjective
-        from wow.train.distributed import in_turn
+        from wow.train.distributed import device, in_turn
 
         perceive = None
         if self.config.perceptual_weight > 0:
             from wow.bench.lpips import load_lpips
 
-            perceive = load_lpips().distance
+            perceive = load_lpips().to(device()).distance
         with in_turn():
             clips = self.clips()
             objective = CodecObjective(self.config, clips, perceive)
@@ -121,7 +121,7 @@ class OnLatents(OnDemonstrations):
     """The recipe's fields."""
 
     def world(self) -> WorldObjective:
-        """The world model's objective, its latents computed or found."""
+        """The world model's objective, its latents computed or found, its network as training begins with it."""
         from wow import assembly
         from wow.train.distributed import device
         from wow.train.export import as_checkpoint
@@ -135,7 +135,7 @@ class OnLatents(OnDemonstrations):
         clips = self.clips()
         codec = assembly.load_codec(as_checkpoint(self.codec)).to(device())
         with Progress("prepare", total=None) as progress:
-            return prepare_world(
+            objective = prepare_world(
                 self.config,
                 clips,
                 codec,
@@ -144,6 +144,9 @@ class OnLatents(OnDemonstrations):
                 progress.stage,
                 encoder,
             )
+        for model in self.start_from:
+            begin_with(objective.plain, model, "dit", "draft")
+        return objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +160,7 @@ class TrainDraft(OnLatents):
         from wow.train.draft import DraftObjective
 
         with in_turn():
-            world = self.world()
-            for model in self.start_from:
-                begin_with(world.plain, model, "dit", "draft")
-            objective = DraftObjective(world)
+            objective = DraftObjective(self.world())
         return train_part(self, objective, self.config.train, "draft", objective.about())
 
 
@@ -175,8 +175,6 @@ class TrainWorld(OnLatents):
 
         with in_turn():
             objective = self.world()
-            for model in self.start_from:
-                begin_with(objective.plain, model, "dit", "draft")
         return train_part(self, objective, self.config.train, "dit", objective.about())
 
 

@@ -88,7 +88,7 @@ def link_error(drafts: Sequence[Draft], truths: Sequence[Tensor]) -> Tensor:
 
 
 class Places(nn.Module):
-    """Where `count` points of the picture get to, as maps of each frame. code_width: numbers that say where a robot is.
+    """Where `count` points of the picture get to. code_width: numbers that say where a robot is.
 
     What is found in the first frame and what the motion adds are summed before a small network bends the sum, as a
     camera's perspective does.
@@ -111,11 +111,6 @@ class Places(nn.Module):
         """Maps of a frame."""
         return MAPS * self.count
 
-    def forward(self, first: Float[Tensor, "b c h w"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t maps h w"]:
-        """first: the first frame's latent. code: where the robot is in every frame, 0 where it began."""
-        points: Tensor = self.points(self.find(first), code)
-        return draw(points, self.grid)
-
     def find(self, first: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         """Where in the first frame the points that are looked for are, in cells from its middle, and whether."""
         scores, values = self.see(first).chunk(2, dim=1)
@@ -124,8 +119,11 @@ class Places(nn.Module):
         there = torch.tanh((share * values.flatten(2)).sum(dim=-1))
         return torch.cat([found.flatten(1), there], dim=-1)
 
-    def points(self, found: Float[Tensor, "b f"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t k two"]:
-        """Where the points are in every frame, in cells from the middle of the picture. found: see `find`."""
+    def forward(self, found: Float[Tensor, "b f"], code: Float[Tensor, "b t a"]) -> Float[Tensor, "b t k two"]:
+        """Where the points are in every frame, in cells from the middle of the picture.
+
+        found: see `find`. code: where the robot is in every frame, 0 where it began.
+        """
         hidden = self.bend(self.start(found)[:, None] + self.travel(code))
         moved = rearrange(self.point(hidden) + self.shift(code), "b t (k two) -> b t k two", two=2)
         # Beyond the picture a point's maps are blank, and nothing would ever bring it back.
@@ -194,17 +192,17 @@ class Drafter(nn.Module):
     ) -> Draft:
         """motion: where the robot is in every frame, 0 where it began. known: 1 where that is so, 0 where nobody knows;
         a draft fades as it is less known."""
-        code = path_code(motion)
+        code, found, grid = path_code(motion), self.places.find(first), self.places.grid
         if self.memory is not None:
-            code = code + self.memory(self.places.find(first), code)
-        maps = self.places(first, code)
+            code = code + self.memory(found, code)
+        maps = draw(self.places(found, code), grid)
         count, shape = code.shape[1], code.shape[:2]
         planes = torch.cat([first[:, None].expand(-1, count, -1, -1, -1), maps], dim=2).flatten(0, 1)
         x = self.mix(planes.contiguous(memory_format=torch.channels_last)) + self.cells
         links = None
         if self.links is not None:
-            links = self.links.points(self.links.find(first), code)
-            drawn = draw(links, self.links.grid).flatten(0, 1)
+            links = self.links(self.links.find(first), code)
+            drawn = draw(links, grid).flatten(0, 1)
             x = x + self.mix_links(drawn.contiguous(memory_format=torch.channels_last))
         state = self.state(code).flatten(0, 1)
         for block in self.blocks:

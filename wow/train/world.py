@@ -279,9 +279,9 @@ class WorldObjective:
         numbers = {"latent_error": latent_error.detach(), "motion_error": motion_error.detach()}
         if said.drafted is not None:
             draft_error = self._draft_error(said, said.drafted, batch, predicted)
-            link_error = self._link_error(said, said.drafted, batch)
-            loss = loss + self.run.draft_loss * draft_error + self.run.link_loss * link_error
-            numbers |= {"draft_error": draft_error.detach(), "link_error": link_error.detach()}
+            of_links = self._link_error(said, said.drafted, batch)
+            loss = loss + self.run.draft_loss * draft_error + self.run.link_loss * of_links
+            numbers |= {"draft_error": draft_error.detach(), "link_error": of_links.detach()}
         if said.tokens is None or self.teacher is None:
             return loss, numbers
         taught = clip_features(self.teacher, batch.rows).to(device)
