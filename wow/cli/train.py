@@ -1,4 +1,4 @@
-"""`wow train codec`, `wow train draft`, `world`, `policy` and `idm`, and `wow train export`."""
+"""`wow train draft`, `world`, `policy` and `idm`, and `wow train export`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import tyro
 
 from wow.cli.options import MakesFolder, Seeded, Summary, parse_with_tyro
 from wow.cli.progress import Progress
-from wow.train.codec import CodecRun
 from wow.train.idm_run import IdmRun
 from wow.train.loop import Objective, TrainConfig
 from wow.train.policy import PolicyRun
-from wow.train.recipes import CODEC_RECIPES, DRAFT_RECIPES, IDM_RECIPES, POLICY_RECIPES, WORLD_RECIPES, find_recipe
+from wow.train.recipes import DRAFT_RECIPES, IDM_RECIPES, POLICY_RECIPES, WORLD_RECIPES, find_recipe
 from wow.train.store import Clips
 from wow.train.world import WorldObjective, WorldRun
 from wow.types import WowError
@@ -83,32 +82,6 @@ class OnDemonstrations(Train):
         with Progress("decode", total=None) as progress:
             done = partial(progress.stage, "episodes")
             return open_clips(self.data, self.camera, done, self.demonstrations)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainCodec(OnDemonstrations):
-    """Train the codec: a picture to a latent and back, beside a clean picture of the same scene."""
-
-    recipes: ClassVar[Mapping[str, Callable[[], Any]]] = CODEC_RECIPES
-    config: CodecRun = field(default_factory=CODEC_RECIPES["mini"])
-    """The recipe's fields."""
-
-    def run(self) -> Summary:
-        from wow.train.codec import CodecObjective
-        from wow.train.distributed import device, in_turn
-
-        perceive = None
-        if self.config.perceptual_weight > 0:
-            from wow.bench.lpips import load_lpips
-
-            perceive = load_lpips().to(device()).distance
-        with in_turn():
-            clips = self.clips()
-            objective = CodecObjective(self.config, clips, perceive)
-            for model in self.start_from:
-                begin_with(objective.network, model, "codec")
-        about = {"model": asdict(self.config.model), "size": int(clips.frames.shape[1])}
-        return train_part(self, objective, self.config.train, "codec", about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,7 +356,7 @@ def train_part(
 def sources_of(command: Train) -> dict[str, Any]:
     """What a run was made from, as JSON values: recipe, data, and whatever else the command was given to learn from."""
     told: dict[str, Any] = {"recipe": command.recipe, "data": [str(folder) for folder in command.data]}
-    for name in ("imagined", "codec", "start_from", "camera", "demonstrations"):
+    for name in ("imagined", "codec", "painter", "start_from", "camera", "demonstrations"):
         given = getattr(command, name, None)
         if given:
             told[name] = [str(one) for one in given] if isinstance(given, tuple) else str(given)

@@ -71,7 +71,7 @@ def train_world() -> type[Command]:
 
 def train_codec() -> type[Command]:
     """Train an image codec, the world model's eye."""
-    from wow.cli.train import TrainCodec
+    from wow.cli.train_codec import TrainCodec
 
     return TrainCodec
 
