@@ -9,9 +9,12 @@ import pytest
 
 pytest.importorskip("metaworld")
 
+from wow.assembly import load_codec
 from wow.cli.main import main
 from wow.data import Dataset, open_dataset
 from wow.train.idm_data import open_source, truth_of
+from wow.train.latents import codec_hash
+from wow.weights import shipped
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +65,29 @@ def test_inverse_dynamics_find_in_it_what_they_need(recorded: Path, tmp_path: Pa
 def test_no_clips_are_refused(toy_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "paint", str(toy_data), "--clips", "0", "--out", str(tmp_path / "none")]) == 2
     assert "--clips is at least 1" in capsys.readouterr().err
+
+
+def test_the_codec_learns_from_what_the_transformer_paints(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "codec", "--from", "wow-mini", "--data", str(recorded), "--out", str(tmp_path / "codec")]
+    words += ["--config.frozen-latents", "--config.painted", "0.5", "--config.painted-clips", "2"]
+    small = ["--config.crop", "32", "--config.train.steps", "2", "--config.train.batch-size", "2"]
+    assert main([*words, *small]) == 2
+    assert "--painter" in capsys.readouterr().err
+    assert main([*words, *small, "--painter", "wow-mini"]) == 0
+    export = ["train", "export", "--from", "wow-mini", "--codec", str(tmp_path / "codec"), "--out", str(tmp_path / "m")]
+    assert main(export) == 0
+    assert codec_hash(load_codec(tmp_path / "m")) == codec_hash(load_codec(shipped()))
+
+
+def test_a_painter_of_other_latents_is_refused(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(recorded), "--config.crop", "32", "--config.train.steps", "1"]
+    other = tmp_path / "other"
+    assert main(["train", "codec", *data, "--config.train.batch-size", "2", "--out", str(other)]) == 0
+    begin = ["--from", str(other), "--painter", "wow-mini", "--config.frozen-latents", "--config.painted", "0.5"]
+    assert main(["train", "codec", *data, *begin, "--out", str(tmp_path / "codec")]) == 2
+    assert "wow-mini paints other latents than those of" in capsys.readouterr().err
+    assert not (tmp_path / "codec" / "run.json").exists()

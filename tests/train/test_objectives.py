@@ -354,6 +354,21 @@ def test_a_codec_is_looked_at_from_every_place_on_the_grid_of_the_network_that_l
     assert len(places) == 16
 
 
+def test_a_texture_that_is_not_there_costs_more_than_a_shade() -> None:
+    run = replace(find_recipe(CODEC_RECIPES, "smoke"), gradient_weight=0.5)
+    objective = CodecObjective(run, CLIPS)
+    batch = objective.batch(2, torch.Generator().manual_seed(0))
+    checks = 0.2 * (torch.arange(batch.pictures.shape[-1]) % 2 * 2.0 - 1.0)
+
+    def cost(wrong: Tensor, weight: float) -> float:
+        objective.run = replace(run, gradient_weight=weight)
+        return float(objective.loss(lambda pictures, *_: (pictures + wrong, None), batch)[0])  # type: ignore[arg-type]
+
+    shade = torch.full_like(checks, 0.2)
+    assert cost(checks, 0.0) == pytest.approx(cost(shade, 0.0))
+    assert cost(checks, 0.5) > 1.5 * cost(shade, 0.5)
+
+
 def test_a_codec_shows_what_is_painted_as_what_was_recorded() -> None:
     # A painter who is always wrong alike, on one channel, by much: the way back learns not to mind.
     run = replace(find_recipe(CODEC_RECIPES, "smoke"), frozen_latents=True, painted=0.5)

@@ -47,6 +47,7 @@ class TrainCodec(OnDemonstrations):
     def _painted(self, clips: Clips) -> PaintedClips:
         """Clips of the recordings that the painter painted. Raises WowError without one, or of other latents."""
         from wow import assembly
+        from wow.train.export import as_checkpoint
         from wow.train.instructed import Instructed
         from wow.train.latents import codec_hash, encode_texts
         from wow.train.painted import paint_clips
@@ -55,7 +56,8 @@ class TrainCodec(OnDemonstrations):
         if self.painter is None or not self.start_from:
             raise WowError("--config.painted shows what a transformer paints: name its model, --painter M --from M")
         painter, ours = assembly.load(self.painter), assembly.checkpoint_folder(self.start_from[-1])
-        if codec_hash(painter.codec) != codec_hash(assembly.load_codec(ours)):
+        begun = assembly.load_codec(as_checkpoint(ours))
+        if codec_hash(painter.codec) != codec_hash(begun):
             raise WowError(
                 f"{self.painter} paints other latents than those of {ours}: name the model it was trained on"
             )

@@ -32,10 +32,11 @@ class CodecRun:
 
     crop: side of the square pieces trained on [pixels, a multiple of 16]; they are drawn where something moved.
     targets: frames per context picture. squared_weight: weight of the squared error beside the absolute one;
-    perceptual_weight: that of a perceptual distance, 0 to leave it out. frozen_latents: train the way back alone; so
-    what was trained on the latents stays valid. painted: of the clips of a batch, the share whose latents a transformer
-    painted for the recorded motion (see `PaintedClips`): the way back learns to show them as what was recorded;
-    painted_clips: how many it paints.
+    perceptual_weight: that of a perceptual distance, 0 to leave it out; gradient_weight: that of the absolute error of
+    differences between neighbouring pixels, which leaves no texture where a perceptual distance would like one.
+    frozen_latents: train the way back alone; so what was trained on the latents stays valid. painted: of the clips of a
+    batch, the share whose latents a transformer painted for the recorded motion (see `PaintedClips`): the way back
+    learns to show them as what was recorded; painted_clips: how many it paints.
     """
 
     model: CodecConfig = field(default_factory=CodecConfig)
@@ -44,6 +45,7 @@ class CodecRun:
     targets: int = 4
     squared_weight: float = 4.0
     perceptual_weight: float = 0.0
+    gradient_weight: float = 0.0
     frozen_latents: bool = False
     painted: float = 0.0
     painted_clips: int = 900
@@ -157,6 +159,8 @@ class CodecObjective:
         error = painted.float() - pictures
         squared = error.square().mean()
         loss = error.abs().mean() + self.run.squared_weight * squared
+        if self.run.gradient_weight:
+            loss = loss + self.run.gradient_weight * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
         decibel = 10.0 * torch.log10(4.0 / squared.detach().clamp_min(1e-9))
         if self.perceive is None or not self.run.perceptual_weight:
             return loss, {"crop_psnr": decibel}
