@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     import numpy as np
 
+    from wow.bench.lpips import Lpips
     from wow.types import Embodiment, Episode
 
 # Before anything imports mujoco, torch or a mathematics library: they read these once.
@@ -126,3 +127,15 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Path:
     more = ["--config.train.steps", "240", "--config.train.batch-size", "6", "--config.train.average-decay", "0.95"]
     assert main([*words, *more]) == 0
     return run
+
+
+@pytest.fixture(scope="session")
+def lpips() -> Lpips:
+    """The perceptual distance; who has not installed its weights is told how, and goes on without its tests."""
+    from wow.bench.lpips import load_lpips
+    from wow.types import WowError
+
+    try:
+        return load_lpips()
+    except WowError as problem:
+        pytest.skip(str(problem))

@@ -25,14 +25,6 @@ def photograph() -> UInt8:
     return np.ascontiguousarray(data.astronaut()[None, :128, 160:288])  # type: ignore[no-untyped-call]
 
 
-@pytest.fixture(scope="module")
-def lpips() -> Lpips:
-    try:
-        return load_lpips()
-    except WowError as problem:
-        pytest.skip(str(problem))
-
-
 def blurred(picture: UInt8, sigma: float) -> UInt8:
     return np.asarray(gaussian_filter(picture, (0, sigma, sigma, 0)), dtype=np.uint8)
 

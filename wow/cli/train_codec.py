@@ -30,6 +30,8 @@ class TrainCodec(OnDemonstrations):
         from wow.train.codec import CodecObjective
         from wow.train.distributed import device, in_turn
 
+        if bool(self.config.painted) != (self.painter is not None):
+            raise WowError("--painter M and --config.painted SHARE go together: who paints, and how much of a batch")
         perceive = None
         if self.config.perceptual_weight > 0:
             from wow.bench.lpips import load_lpips
@@ -37,15 +39,15 @@ class TrainCodec(OnDemonstrations):
             perceive = load_lpips().to(device()).distance
         with in_turn():
             clips = self.clips()
-            painted = self._painted(clips) if self.config.painted else None
+            painted = None if self.painter is None else self._painted(self.painter, clips)
             objective = CodecObjective(self.config, clips, perceive, painted)
             for model in self.start_from:
                 begin_with(objective.network, model, "codec")
         about = {"model": asdict(self.config.model), "size": int(clips.frames.shape[1])}
         return train_part(self, objective, self.config.train, "codec", about)
 
-    def _painted(self, clips: Clips) -> PaintedClips:
-        """Clips of the recordings that the painter painted. Raises WowError without one, or of other latents."""
+    def _painted(self, model: str, clips: Clips) -> PaintedClips:
+        """Clips of the recordings that a model painted. Raises WowError where it paints other latents than --from's."""
         from wow import assembly
         from wow.train.export import as_checkpoint
         from wow.train.instructed import Instructed
@@ -53,14 +55,12 @@ class TrainCodec(OnDemonstrations):
         from wow.train.painted import paint_clips
         from wow.train.world import WorldRun
 
-        if self.painter is None or not self.start_from:
-            raise WowError("--config.painted shows what a transformer paints: name its model, --painter M --from M")
-        painter, ours = assembly.load(self.painter), assembly.checkpoint_folder(self.start_from[-1])
+        if not self.start_from:
+            raise WowError(f"{model} paints the latents that it was trained on: begin with them, --from {model}")
+        painter, ours = assembly.load(model), assembly.checkpoint_folder(self.start_from[-1])
         begun = assembly.load_codec(as_checkpoint(ours))
         if codec_hash(painter.codec) != codec_hash(begun):
-            raise WowError(
-                f"{self.painter} paints other latents than those of {ours}: name the model it was trained on"
-            )
+            raise WowError(f"{model} paints other latents than those of {ours}: name the model it was trained on")
         every_text = [text for texts in clips.texts for text in texts]
         with Progress("prepare", total=None) as progress:
             texts = encode_texts(painter.text, every_text, self.data[0] / ".cache", partial(progress.stage, "texts"))

@@ -55,8 +55,10 @@ class CodecRun:
             raise WowError(f"the crop is a multiple of {CELL} pixels and there is at least one target frame")
         if not 0.0 <= self.painted <= 1.0 or self.painted_clips < 1:
             raise WowError("the painted share of a batch lies between 0 and 1, and at least one clip is painted")
-        if self.painted and not (self.frozen_latents and self.model.latent_noise):
+        if self.painted and not self.frozen_latents:
             raise WowError("what was painted is of the latents as they are: add --config.frozen-latents")
+        if self.painted and not self.model.latent_noise:
+            raise WowError("what was painted comes as noise: leave --config.model.latent-noise above 0")
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ def paint_clips(told: Instructed, dit: DiT, codec: Codec, count: int, seed: int,
     The same seed paints the same clips. told: in the scale of the transformer's motions. codec: of its latents.
     """
     device, random = next(dit.parameters()).device, np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
     rows, errors = [], []
     for first in range(0, count, BATCH):
         windows = told.windows(min(BATCH, count - first), random)
         shown = np.stack([window.rows for window in windows])
         clean = torch.stack([codec.encode(clip) for clip in to_tensor(told.clips.frames[shown], device)])
         conditions = told.conditions(windows, random).map(lambda value: value.to(device))
-        generator = torch.Generator().manual_seed(seed + first)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         drawn = sample(dit, noise, clean[:, :1], conditions, SamplingOptions())
         rows.append(shown)
