@@ -173,7 +173,8 @@ class Episode:
     videos: camera name -> Video of T frames. actions: float32 [T, D]; row i leads from frame i to frame i+1, the last
     row leads out of the recording (a no-op where nothing was recorded). states: float32 [T, S] or None.
     task: the short instruction. captions: further texts for the same episode (paraphrases, dense captions).
-    source: who acted: "expert", "near_success", "random", "policy:<id>", "human" or "unknown".
+    source: who acted: "expert", "recovery" (an expert, from where a policy left the scene), "near_success", "random",
+    "policy:<id>", "human" or "unknown".
     success: None where unknown. signals: further per-frame arrays [T, ...] by dotted key, e.g. "sim.qpos".
     facts: further facts about the whole episode that JSON can hold, e.g. {"seed": 7}.
     """

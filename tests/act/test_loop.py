@@ -37,7 +37,7 @@ class SeesHand:
 
 def test_looking_again_arrives_where_one_plan_does_not(make_arm: type, actions: Make) -> None:
     goal = (0.3, 0.0, 0.0)
-    blind = run_episode(make_arm(goal), SeesHand(actions), LoopOptions(replan_every=None))
+    blind = run_episode(make_arm(goal), SeesHand(actions), LoopOptions(open_loop=True))
     assert not blind.success and len(blind.legs) == 1 and blind.num_steps == 16 * 4 + 20
     planner = SeesHand(actions)
     seeing = run_episode(make_arm(goal), planner, LoopOptions(replan_every=8))
@@ -47,9 +47,20 @@ def test_looking_again_arrives_where_one_plan_does_not(make_arm: type, actions: 
 
 
 def test_an_episode_ends_with_its_budget(make_arm: type, actions: Make) -> None:
-    outcome = run_episode(make_arm(), GivenPlanner(actions(np.zeros((16, 3)))), LoopOptions(budget=50))
+    outcome = run_episode(make_arm(), GivenPlanner(actions(np.zeros((16, 3)))), LoopOptions(8, budget=50))
     assert outcome.num_steps == 50 and outcome.success_step is None
     assert [(leg.start, leg.num_steps) for leg in outcome.legs] == [(0, 32), (32, 18)]
+
+
+def test_at_the_end_of_a_plan_the_hand_arrives_before_the_scene_is_looked_at_again(
+    make_arm: type, actions: Make
+) -> None:
+    planner = SeesHand(actions)
+    outcome = run_episode(make_arm((0.3, 0.0, 0.0)), planner, LoopOptions(settle=6))
+    assert outcome.success and len(outcome.legs) > 2
+    assert [leg.num_steps for leg in outcome.legs[:-1]] == [16 * 4 + 6] * (len(outcome.legs) - 1)
+    once = run_episode(make_arm((0.3, 0.0, 0.0)), SeesHand(actions), LoopOptions(open_loop=True, settle=6))
+    assert not once.success and once.num_steps == outcome.legs[0].num_steps, "the first plan is that of an open loop"
 
 
 def test_an_episode_ends_with_success_and_lingers_as_long_as_asked(make_arm: type, actions: Make) -> None:

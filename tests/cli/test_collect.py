@@ -17,6 +17,7 @@ from wow.sim import lessons
 from wow.sim.briefs import TAUGHT
 from wow.sim.changes import card_from_json
 from wow.sim.tasks import TASKS
+from wow.train.store import open_clips
 
 SMALL = ["--size", "32", "--workers", "1"]
 
@@ -40,6 +41,30 @@ def test_a_killed_collection_goes_on_and_equals_an_undisturbed_one(tmp_path: Pat
         first, second = whole.episode(record.index), killed.episode(by_seed[record.facts["seed"]])
         assert np.array_equal(first.actions, second.actions)
         assert np.array_equal(first.videos["front"].frames, second.videos["front"].frames)
+
+
+def test_a_recovery_begins_where_the_plan_left_the_scene_and_ends_as_its_text_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["data", "collect", "--tasks", "drawer-open", "--seed", "300", "--workers", "1"]
+    recover = [*words, "--source", "recovery", "--episodes", "3", "--out"]
+    assert main([*recover, str(tmp_path / "out")]) == 0
+    assert main([*words, "--episodes", "3", "--out", str(tmp_path / "experts")]) == 0
+    recovered, experts = open_dataset(tmp_path / "out"), open_dataset(tmp_path / "experts")
+    assert [record.source for record in recovered.records] == ["recovery"] * 3
+    for number in range(3):
+        late, early = recovered.episode(number), experts.episode(number)
+        assert late.facts["seed"] == early.facts["seed"] and late.task == early.task
+        assert late.success and early.states is not None and late.states is not None
+        moved = np.linalg.norm(late.states[0, :3] - early.states[0, :3])
+        assert moved > 0.02, "the hand has gone some way before the expert takes over"
+        assert np.linalg.norm(late.actions[0, :3]) > 0
+    assert open_clips([tmp_path / "out"]).obeys.all(), "a policy learns from them"
+    before = recovered.episode(1).actions
+    assert main([*recover, str(tmp_path / "again")]) == 0
+    assert np.array_equal(open_dataset(tmp_path / "again").episode(1).actions, before)
+    assert main([*recover, str(tmp_path / "none"), "--model", "wow-mino"]) == 2
+    assert "wow-mini" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_altered_scenes_are_learned_from_by_their_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def standing_in() -> StandIn:
 
 
 def runner(agent: StandIn, **changes: Any) -> EpisodeRunner:
-    return EpisodeRunner(replace(EpisodeSettings(replan_every=None), **changes), agent)  # type: ignore[arg-type]
+    return EpisodeRunner(replace(EpisodeSettings(open_loop=True), **changes), agent)  # type: ignore[arg-type]
 
 
 def test_what_was_read_off_the_imagined_video_is_executed(standing_in: StandIn) -> None:

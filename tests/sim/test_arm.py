@@ -17,7 +17,7 @@ from wow.sim.metaworld import MetaWorld
 from wow.sim.record import record
 
 SMALL = RecordingOptions(size=32)
-OPEN_LOOP = LoopOptions(replan_every=None)
+OPEN_LOOP = LoopOptions(open_loop=True)
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def test_impossible_settings_are_refused(field: str) -> None:
 def test_a_step_is_in_half_precision_exactly_where_that_is_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
 ) -> None:
-    monkeypatch.setattr("wow.train.precision.has_fast_half", lambda device: fast)
+    monkeypatch.setattr("wow.models.precision.has_fast_half", lambda device: fast)
     seen: set[torch.dtype] = set()
 
     class Watched(Parabola):

@@ -21,11 +21,12 @@ class LoopOptions:
     """How an episode is executed.
 
     replan_every: transitions of a plan that are executed before the scene is looked at again; None executes the whole
-    of the first plan, gives the hand `settle` control steps to arrive, and stops. budget: control steps of an episode.
-    linger: control steps after success, for a video that shows it.
+    of it. At the end of a plan the hand gets `settle` control steps to arrive. open_loop: stop after the first plan.
+    budget: control steps of an episode. linger: control steps after success, for a video that shows it.
     """
 
-    replan_every: int | None = 8
+    replan_every: int | None = None
+    open_loop: bool = False
     budget: int = 500
     settle: int = 20
     linger: int = 0
@@ -74,11 +75,12 @@ def run_episode(
     legs: list[Leg] = []
     while not episode.is_over:
         plan = planner(scene, len(legs))
-        steps = schedule(plan.actions, scene)[: options.replan_every]
+        whole = schedule(plan.actions, scene)
+        steps = whole[: options.replan_every]
         start = episode.num_steps
         episode.carry_out(drive(scene, steps))
-        is_last = options.replan_every is None or episode.success_step is not None
-        if is_last:
+        is_last = options.open_loop or episode.success_step is not None
+        if is_last or len(steps) == len(whole):
             episode.carry_out(hold(scene, float(steps[-1, -1, 6]), options.settle))
         legs.append(Leg(plan, start, episode.num_steps - start))
         if is_last:

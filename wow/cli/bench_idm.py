@@ -166,7 +166,9 @@ class RecordedScenes:
     def execute(self, episode: Episode, actions: Actions) -> bool:
         from wow.assembly import GivenPlanner, LoopOptions, run_episode
 
-        return run_episode(self.stages.arm(episode), GivenPlanner(actions), LoopOptions(None, BUDGET)).success
+        return run_episode(
+            self.stages.arm(episode), GivenPlanner(actions), LoopOptions(open_loop=True, budget=BUDGET)
+        ).success
 
 
 def _checkpoint(name: str) -> Path:

@@ -226,7 +226,7 @@ class _Bench:
             actions = self._actions(choice, scene, arm)
         except WowError:
             return False  # a video in which nothing can be read is no success
-        options = LoopOptions(replan_every=None, budget=self._command.steps)
+        options = LoopOptions(open_loop=True, budget=self._command.steps)
         return run_episode(arm, GivenPlanner(actions), options).success
 
     def _actions(self, choice: Choice, scene: Scene, arm: MetaWorldArm) -> Actions:

@@ -12,6 +12,7 @@ from wow.cli.extras import needs
 from wow.cli.options import MakesFolder, Seeded, Summary
 from wow.cli.processes import finished
 from wow.cli.progress import Progress
+from wow.cli.recovery import SOURCE, recovery_recorder
 from wow.types import Embodiment, Episode, WowError
 
 if TYPE_CHECKING:
@@ -57,8 +58,11 @@ class Collect(MakesFolder, Seeded):
     source: str = "expert"
     """Who acts: expert, near_success (an expert with a flaw), random, swapped (what the expert does elsewhere),
     siblings (the experts of tasks that share a scene, in each other's), or altered (experts among things of other
-    colours, sizes and kinds, told which is meant); robosuite: expert, random (smooth 6-D motion), or sweep (the same
+    colours, sizes and kinds, told which is meant), recovery (the expert, from where a plan of --model has left the
+    scene); robosuite: expert, random (smooth 6-D motion), or sweep (the same
     without physics: with --stride 10 every frame shows another pose)."""
+    model: str = "wow-mini"
+    """Whose plans --source recovery begins with."""
     workers: int = os.cpu_count() or 1
     """Simulators side by side, one process each."""
     cameras: str = "front"
@@ -101,7 +105,8 @@ class Collect(MakesFolder, Seeded):
             taught = list(lessons.jobs(tasks, self.episodes, self.seed))
             return [Dataset(self.out, card, taught, options, lessons.LessonRecorder)]
         wanted = list(jobs(tasks, self.episodes, self.source, self.seed))
-        return [Dataset(self.out, card, wanted, options, MetaWorldRecorder)]
+        recorder = recovery_recorder(self.model) if self.source == SOURCE else MetaWorldRecorder
+        return [Dataset(self.out, card, wanted, options, recorder)]
 
     def _robosuite(self) -> list[Dataset]:
         needs("robosuite")

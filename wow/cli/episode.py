@@ -32,14 +32,15 @@ class EpisodeSettings(Sampling):
     """How an episode is planned and executed; the same settings and seed give the same outcome on the same machine.
 
     plan_from: up to which stage the truth is put in; "policy" executes the world model's own plan without reading it,
-    "clone" that of its policy alone.
-    replan_every: transitions executed of each plan; None for the whole of one. refine: search for each imagined clip
+    "clone" that of its policy alone. open_loop: execute one plan alone.
+    replan_every: transitions executed of each plan; None for the whole of it. refine: search for each imagined clip
     instead of drawing it; None not to. unknown_pace: do not tell the controller the pace even where it is known.
     """
 
     model: str = "wow-mini"
     plan_from: PlanFrom = "imagined"
-    replan_every: int | None = 8
+    replan_every: int | None = None
+    open_loop: bool = False
     candidates: int = 1
     reimagine_above: float | None = None
     budget: int = 500
@@ -83,7 +84,8 @@ class EpisodeRunner:
 
         arm = self.reset(task, seed)
         on_step(arm, 0)
-        options = LoopOptions(replan_every=self.settings.replan_every, budget=self.settings.budget, linger=linger)
+        how = self.settings
+        options = LoopOptions(how.replan_every, how.open_loop, how.budget, linger=linger)
         planner = self.planner(arm, instruction or arm.environment.task.instruction, seed)
         return run_episode(arm, planner, options, lambda done: on_step(arm, done))
 

@@ -68,7 +68,7 @@ class Replay(MakesFolder, Seeded):
         # A film has 20 pictures a second: every control step of robosuite's 20, every fourth of Meta-World's 80.
         every = FRAME_EVERY if self.sim == "robosuite" else 1
         film.look(arm, 0)
-        options = LoopOptions(replan_every=None, budget=self.budget, linger=LINGER)
+        options = LoopOptions(open_loop=True, budget=self.budget, linger=LINGER)
         outcome = run_episode(arm, GivenPlanner(actions), options, lambda done: film.look(arm, every * done))
         film.write(self.out)
         write_strip(self.out / "filmstrip.png", {f"executed: {stage.task}": film.video().frames})

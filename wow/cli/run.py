@@ -53,10 +53,10 @@ class Run(Sampling, MakesFolder, Seeded):
     """Execute the world model's own plan instead of reading it from the video (policy), or that of its policy alone
     (clone: behaviour cloning), or put in the truth for the stages before: the expert's true video through the codec, or
     read directly, or the expert's own actions."""
-    replan_every: int = 8
-    """Transitions of a plan that are executed before the scene is looked at again."""
+    replan_every: int | None = None
+    """Transitions of a plan that are executed before the scene is looked at again; without it the whole plan."""
     open_loop: bool = False
-    """Execute the whole of one plan instead."""
+    """Execute one plan alone."""
     candidates: int = 1
     """Futures imagined for each plan; the one whose actions are most certain is taken."""
     reimagine_above: float | None = None
@@ -97,7 +97,8 @@ class Run(Sampling, MakesFolder, Seeded):
         return EpisodeSettings(
             model=self.model,
             plan_from=self.plan_from,
-            replan_every=None if self.open_loop else self.replan_every,
+            replan_every=self.replan_every,
+            open_loop=self.open_loop,
             candidates=self.candidates,
             reimagine_above=self.reimagine_above,
             budget=self.budget,
@@ -151,7 +152,10 @@ class Run(Sampling, MakesFolder, Seeded):
             raise WowError("--no-execute plans from imagination: leave --plan-from out")
         if not 1 <= self.candidates <= 64:
             raise WowError(f"--candidates is 1 to 64, not {self.candidates}")
-        if min(self.replan_every, self.budget, self.episodes, self.workers) < 1 or self.num_frames < 2:
+        if self.replan_every is not None and self.open_loop:
+            raise WowError("--open-loop executes the whole of one plan: leave --replan-every out")
+        often = 1 if self.replan_every is None else self.replan_every
+        if min(often, self.budget, self.episodes, self.workers) < 1 or self.num_frames < 2:
             raise WowError("--replan-every, --budget, --episodes and --workers are at least 1, --num-frames 2")
         if self.refine:
             self._check_refining()

@@ -158,8 +158,14 @@ class Evaluation:
             "codec": "true videos through the codec",
             "video": "true videos",
         }
-        how = "open loop" if settings.replan_every is None else f"replanned every {settings.replan_every} transitions"
-        return f"{settings.model} {(self._hash() or '')[:12]}, {source[settings.plan_from]}, {how}"
+        return f"{settings.model} {(self._hash() or '')[:12]}, {source[settings.plan_from]}, {_how(settings)}"
+
+
+def _how(settings: EpisodeSettings) -> str:
+    if settings.open_loop:
+        return "open loop"
+    often = "at the end of each plan" if settings.replan_every is None else f"every {settings.replan_every} transitions"
+    return f"replanned {often}"
 
 
 def _truth(results: Results) -> dict[str, object]:

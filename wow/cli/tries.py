@@ -103,7 +103,7 @@ class MakeTries(MakesFolder, Seeded):
 
 def settings_of(model: str) -> EpisodeSettings:
     """How plans are executed: as a whole."""
-    return EpisodeSettings(model=model, plan_from="policy", replan_every=None)
+    return EpisodeSettings(model=model, plan_from="policy", open_loop=True)
 
 
 _runners: dict[str, EpisodeRunner] = {}
@@ -164,7 +164,7 @@ def tried(
         if error:
             added = error * random.uniform(0.2, 1.3) * errors[int(random.integers(len(errors)))]
             plan = replace(plan, values=agent.scale.actions(agent.scale.motion(plan.values) + added))
-        outcome = run_episode(arm, GivenPlanner(plan), LoopOptions(replan_every=None))
+        outcome = run_episode(arm, GivenPlanner(plan), LoopOptions(open_loop=True))
         last, per_transition = len(plan) - 1, num_control_steps(plan, arm)
         when = outcome.success_step
         steps.append(NEVER if when is None else min((when - 1) // per_transition, last))

@@ -15,6 +15,7 @@ from wow.models.dit import Conditions
 from wow.models.faults import FaultNetwork
 from wow.models.fit import fit_frames, fit_picture
 from wow.models.outcome import OutcomeNetwork
+from wow.models.precision import has_fast_half
 from wow.models.text import TextConditioner
 from wow.types import Actions, Float32, UInt8, WowError
 
@@ -108,7 +109,7 @@ class FaultJudge:
         config = self.network.config
         rows = np.round(np.linspace(0, len(frames) - 1, config.num_frames)).astype(np.int64)
         shown = torch.from_numpy(fit_frames(frames[rows], config.size)[0]).to(self.device)
-        half = _has_fast_half(self.device)
+        half = has_fast_half(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             seen = self.network(as_pictures(shown, half)[None])
         kinds, each = (x[0].double().cpu().numpy() for x in (seen.faults, seen.fault_frames))
@@ -180,9 +181,3 @@ def chance_from_json(document: Mapping[str, Any], origin: str) -> Chance:
     except (KeyError, TypeError, ValueError) as problem:
         raise WowError(f"{origin}: the critic's calibration cannot be read ({problem!r}); train it again") from None
     return chance
-
-
-def _has_fast_half(device: torch.device) -> bool:
-    """Whether bf16 is faster than fp32 on a device; older versions of PyTorch cannot tell."""
-    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cuda" or bool(known.get("amx_bf16", False))

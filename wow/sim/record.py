@@ -15,8 +15,9 @@ from wow.sim.language import captions, find_task
 from wow.sim.metaworld import METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth
 from wow.types import Camera, Dimension, Embodiment, Episode, Video
 
-SOURCES = ("expert", "near_success", "random", "swapped")
-"""Who acts: the scripted expert; the expert with a flaw; smooth noise; the expert of the next seed's scene, blindly."""
+SOURCES = ("expert", "near_success", "random", "swapped", "recovery")
+"""Who acts: the scripted expert; the expert with a flaw; smooth noise; the expert of the next seed's scene, blindly;
+the expert, from where somebody else has left the scene."""
 
 LINK_PIXELS = "sim.link_pixels"
 """Where the links of the arm appear to the first camera, column and row of each [pixels]."""
@@ -64,14 +65,22 @@ class MetaWorldRecorder:
         return record(self._built, job, self._options)
 
 
-def record(environment: MetaWorld, job: Job, options: RecordingOptions) -> Episode:
+def record(
+    environment: MetaWorld,
+    job: Job,
+    options: RecordingOptions,
+    before: Callable[[MetaWorld], None] = lambda environment: None,
+) -> Episode:
     """One recorded episode of `job` in `environment`, whose task is the job's scene.
+
+    before: what happens in the scene between its reset and the first frame.
 
     Actions are the change of the hand's target between stored frames [m] and the mean gripper command in that
     interval; the raw simulator actions that made it are the signal `sim.raw_actions` [T, stride * 4].
     """
     policy = _policy(job, environment, options)
     environment.reset(seed=job.seed)
+    before(environment)
     first = environment.truth()
     rows: list[_Row] = [_look(environment, options)]
     raw: list[Array] = []
@@ -137,7 +146,7 @@ def _policy(job: Job, environment: MetaWorld, options: RecordingOptions) -> Poli
     if job.source == "random":
         return _random_motion(generator)
     scripted = expert(job.task)
-    if job.source == "expert":
+    if job.source in ("expert", "recovery"):
         return lambda state, step: np.asarray(scripted.get_action(state), dtype=np.float64)
     return _perturbed(scripted, generator)
 

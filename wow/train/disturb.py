@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wow.models.codec import Codec
+from wow.models.precision import half_where_fast
 from wow.train.codec import to_tensor, to_uint8
-from wow.train.precision import half_where_fast
 from wow.types import Float32, UInt8, WowError
 
 

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from wow.models.precision import half_where_fast
 from wow.train.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from wow.train.distributed import World
 from wow.train.muon import Muon
-from wow.train.precision import half_where_fast
 from wow.types import UInt8, WowError
 
 COUNTED = 8

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wow.train.precision import has_fast_half
+from wow.models.precision import has_fast_half
 
 
 class Muon(torch.optim.Muon):

@@ -28,7 +28,7 @@ OnDone = Callable[[int, int], None]
 LINK_PIXELS = "sim.link_pixels"
 """Signal of a recording [T, 2k]: where the links of the arm appear to the first camera [pixels]."""
 
-FOLLOWS_TEXT = ("expert", "human", "unknown")
+FOLLOWS_TEXT = ("expert", "recovery", "human", "unknown")
 """Sources whose episodes do what their text says, unless they are known to have failed."""
 
 

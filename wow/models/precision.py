@@ -1,4 +1,4 @@
-"""Half precision where it is faster than single: on GPUs, and on CPUs with matrix units."""
+"""Half precision where it is faster than single: on GPUs, and on CPUs that multiply bf16."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def has_fast_half(device: torch.device) -> bool:
         known: dict[str, object] = getattr(
             torch.cpu, "get_capabilities", dict
         )()  # older versions of PyTorch cannot tell
-        return bool(known.get("amx_bf16", False))
+        return bool(known.get("amx_bf16", False) or known.get("avx512_bf16", False))
     return device.type == "cuda"
 
 
