@@ -37,6 +37,8 @@ def test_shares_are_those_of_tasks_bins_and_all() -> None:
     assert results.of_truth == share(3, 3), "of the demonstrations that succeed, all were followed"
     assert results.seconds["imagine"] == 16 / 8 and results.seconds["plans_per_episode"] == 8 / 5
     assert results.problems == 1
+    assert results.first_plan is not None and results.first_plan.value == 2 / 5, "the hammer took a second one"
+    assert summarise(records()[:2], DIFFICULTY).first_plan is None, "nobody planned twice"
 
 
 def test_records_survive_their_ledger(tmp_path: Path) -> None:
@@ -59,6 +61,7 @@ def test_the_report_says_it_for_machines_for_people_and_for_the_eye(tmp_path: Pa
     assert content["tasks"][0]["task"] == "hammer" and content["tasks"][0]["interval"][0] < 1 / 3
     assert content["bins"]["hard"] == asdict(results.bins["hard"]) and content["command"] == "wow run"
     page = (tmp_path / "results.md").read_text()
+    assert content["first_plan"]["value"] == 0.4 and "| all tasks, with the first plan | 40.0 " in page
     assert "| hammer (hard) | 33.3 (6.1 to 79.2) | 100.0 (20.7 to 100.0) | 3 |" in page
     assert np.ptp(np.asarray(Image.open(tmp_path / "results.png").convert("L"))) > 100
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "results.md", "results.png"}

@@ -112,7 +112,7 @@ def test_the_truth_takes_the_place_of_earlier_stages(standing_in: StandIn) -> No
 
 
 def test_a_policy_is_executed_without_a_world_model(standing_in: StandIn) -> None:
-    running = runner(standing_in, plan_from="clone", fps=20.0, replan_every=10)
+    running = runner(standing_in, plan_from="clone", fps=20.0, replan_every=10, open_loop=False)
     arm = running.reset("door-close", 100_000)
     scene, asked = arm.look(), len(standing_in.asked)
     standing_in.says = foresee(arm.environment, RecordingOptions(size=SIZE), pictures=False).actions
@@ -219,6 +219,8 @@ def test_the_same_seed_has_the_same_success_however_many_processes_there_are(tmp
         (["--task", "push", "--seed", "-1"], "--seed"),
         (["--task", "push", "--candidates", "0"], "--candidates"),
         (["--task", "push", "--budget", "0"], "--budget"),
+        (["--task", "push", "--replan-every", "0"], "--replan-every"),
+        (["--task", "push", "--replan-every", "8", "--open-loop"], "leave --replan-every out"),
         (["--task", "push", "--plan-from", "hope"], "actions"),
         (["--image", "scene.png", "open the drawer"], "--no-execute"),
         (["open it", "--suite", "avdc-11"], "instruction"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -80,6 +80,7 @@ class Results:
     mean_success and bins: means over episodes, their intervals drawn over whole tasks. seconds: of a plan, and of an
     episode. uncertainty: that of a half, 80 % and 95 % of the plans is below it; empty where nobody estimated it.
     certainty: the episodes in fifths, the most certain first; empty where there are too few, or nobody estimated it.
+    first_plan: the share that succeeds before a second plan; None where no episode had one.
     """
 
     mean_success: Estimate
@@ -90,6 +91,7 @@ class Results:
     uncertainty: Mapping[str, float]
     problems: int
     certainty: tuple[CertaintyRow, ...] = ()
+    first_plan: Estimate | None = None
 
 
 def summarise(records: Sequence[ExecutionRecord], difficulty: Mapping[str, str]) -> Results:
@@ -123,6 +125,9 @@ def summarise(records: Sequence[ExecutionRecord], difficulty: Mapping[str, str])
         uncertainty={f"{share:g}": float(np.quantile(doubts, share)) for share in (0.5, 0.8, 0.95)} if doubts else {},
         problems=sum(record.problem is not None for record in records),
         certainty=by_certainty(records),
+        first_plan=_over_tasks([replace(record, success=record.success and record.plans == 1) for record in records])
+        if any(record.plans > 1 for record in records)
+        else None,
     )
 
 
@@ -167,6 +172,7 @@ def write_results(
         ],
         "bins": {name: asdict(estimate) for name, estimate in results.bins.items()},
         "of_truth": None if results.of_truth is None else asdict(results.of_truth),
+        "first_plan": None if results.first_plan is None else asdict(results.first_plan),
         "seconds_per_plan": dict(results.seconds),
         "uncertainty_quantiles": dict(results.uncertainty),
         "success_by_certainty": [asdict(row) for row in results.certainty],
@@ -191,6 +197,8 @@ def markdown(results: Results, origin: Provenance, seeds: Sequence[int]) -> str:
         "| --- | --- | --- | --- |",
         _line("all tasks", results.mean_success, results.of_truth),
     ]
+    if results.first_plan is not None:
+        lines.append(_line("all tasks, with the first plan", results.first_plan, None))
     lines += [_line(name, estimate, None) for name, estimate in results.bins.items() if name]
     lines += [_line(f"{row.task} ({row.difficulty})", row.success, row.of_truth) for row in results.rows]
     pace = ", ".join(f"{name} {results.seconds[name]:.2f}" for name in ("imagine", "act", "execute"))

@@ -1,8 +1,8 @@
 """Episodes that begin where a model's plan has left the scene: the expert shows what is to be done from there.
 
 A policy that has seen experts alone does not know what to do where it brought itself (DAgger, Ross et al. 2011,
-arXiv 1011.0686). `wow data collect --source recovery` executes a part of the model's own plan, some of it astray as a
-reader's errors lead it, and records the expert from there on.
+arXiv 1011.0686): where a grasp was missed it stays at the goal with an empty hand. `wow data collect --source recovery`
+executes the model's own plan, led astray until it fails, or breaks it off, and records the expert from there on.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ if TYPE_CHECKING:
 
 SOURCE = "recovery"
 SHORTEST = 4
-"""Transitions of a plan that are executed at least before the expert takes over."""
+"""Transitions of a plan that is broken off that are executed at least."""
 ASTRAY = 0.008
-"""Standard deviation by which a transition that is led astray misses [m], at most; each plan has a share of it."""
+"""Standard deviation by which each transition of a plan misses that is led astray [m]; more with every attempt."""
+ATTEMPTS = 5
+"""How often a plan is led further astray until it fails."""
+FAILED = 0.75
+"""Share of the recoveries from plans that failed as a whole."""
+AGAIN = 0.5
+"""Share of these in which the model plans once more before the expert takes over."""
 SETTLE = 20
-"""Control steps for the hand to arrive, after every second plan."""
+"""Control steps for the hand to arrive at the end of a plan, and of every second one that is broken off."""
 
 
 def recovery_recorder(model: str) -> Callable[[RecordingOptions], RecoveryRecorder]:
@@ -61,26 +67,52 @@ class RecoveryRecorder:
         return record(scene, job, self._options, lambda environment: self._mislead(environment, job))
 
     def _mislead(self, scene: MetaWorld, job: Job) -> None:
-        """Executes a part of the model's plan; less of it where the task would be done already."""
-        from wow.assembly import GivenPlanner, LoopOptions, run_episode
-        from wow.sim.arm import MetaWorldArm
-
-        agent, arm = cast("Agent", self._runner.agent), MetaWorldArm(scene)
+        """Brings the scene to where the expert takes over."""
         random = np.random.default_rng([job.seed, len(SOURCE), *job.task.encode()])
-        text = scene.task.instruction
-        plan = led_astray(agent.policy(agent.fit(arm.look())[0][0], text, seed=job.seed), random)
-        settle = int(random.integers(2)) * SETTLE
-        count, begin = int(random.integers(SHORTEST, len(plan) + 1)), scene.save()
-        while count:
-            options = LoopOptions(replan_every=count, open_loop=True, settle=settle)
-            if not run_episode(arm, GivenPlanner(plan), options).success:
-                return
+        if random.random() >= FAILED or not self._fail(scene, job, random):
+            self._break_off(scene, job, random)
+
+    def _fail(self, scene: MetaWorld, job: Job, random: np.random.Generator) -> bool:
+        """Executes plans that fail; False, and the scene as it was, where none does."""
+        begin, plan = scene.save(), self._plan(scene, job.seed)
+        for attempt in range(ATTEMPTS):
+            if not _succeeds(scene, led_astray(plan, attempt * ASTRAY, random)):
+                break
+            scene.restore(begin)
+        else:
+            return False
+        failed = scene.save()
+        if random.random() < AGAIN and _succeeds(scene, self._plan(scene, job.seed + 1)):
+            scene.restore(failed)
+        return True
+
+    def _break_off(self, scene: MetaWorld, job: Job, random: np.random.Generator) -> None:
+        """Executes a part of a plan; less of it where the task would be done already."""
+        begin, plan = scene.save(), led_astray(self._plan(scene, job.seed), ASTRAY * random.random(), random)
+        settle, count = int(random.integers(2)) * SETTLE, int(random.integers(SHORTEST, len(plan) + 1))
+        while count and _succeeds(scene, plan, count, settle):
             scene.restore(begin)
             count //= 2
 
+    def _plan(self, scene: MetaWorld, seed: int) -> Actions:
+        """What the model would do from here."""
+        from wow.sim.arm import MetaWorldArm
 
-def led_astray(plan: Actions, random: np.random.Generator) -> Actions:
-    """The plan with an error in every transition's translation, by a share of `ASTRAY` that it has throughout."""
+        agent = cast("Agent", self._runner.agent)
+        return agent.policy(agent.fit(MetaWorldArm(scene).look())[0][0], scene.task.instruction, seed=seed)
+
+
+def _succeeds(scene: MetaWorld, plan: Actions, count: int | None = None, settle: int = SETTLE) -> bool:
+    """Executes a plan, or its first transitions, in the scene. Whether that does the task."""
+    from wow.assembly import GivenPlanner, LoopOptions, run_episode
+    from wow.sim.arm import MetaWorldArm
+
+    options = LoopOptions(replan_every=count, open_loop=True, settle=settle)
+    return run_episode(MetaWorldArm(scene), GivenPlanner(plan), options).success
+
+
+def led_astray(plan: Actions, error: float, random: np.random.Generator) -> Actions:
+    """The plan with an error in every transition's translation, of a standard deviation [m]."""
     values = plan.values.copy()
-    values[:, :3] += random.normal(size=(len(plan), 3)) * ASTRAY * random.random()
+    values[:, :3] += error * random.normal(size=(len(plan), 3))
     return replace(plan, values=values, deviations=None)
