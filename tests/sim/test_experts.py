@@ -13,7 +13,7 @@ pytest.importorskip("metaworld")
 
 from metaworld.policies import ENV_POLICY_MAP
 
-from wow.sim.experts import Expert, expert
+from wow.sim.experts import Expert, OpensFirst, expert
 from wow.sim.metaworld import MetaWorld
 
 
@@ -99,3 +99,36 @@ def test_two_experts_share_no_memory() -> None:
         first.get_action(seen)
     fresh = expert("stick-pull")
     assert np.array_equal(second.get_action(seen), fresh.get_action(seen))
+
+
+@pytest.mark.parametrize("task", ["pick-place", "hammer", "assembly"])
+def test_who_takes_over_a_closed_hand_opens_it_first(task: str) -> None:
+    """Meta-World's experts come down on the thing with closed fingers, and go on doing so."""
+    environment = MetaWorld(task, cameras=())
+
+    def recovers(acting: Expert) -> bool:
+        environment.reset(seed=600)
+        for _ in range(40):
+            environment.advance(np.array([0.3, 0.2, 0.3, 1.0]))
+        return any(
+            environment.advance(np.clip(acting.get_action(environment.state), -1, 1))["success"] for _ in range(240)
+        )
+
+    assert recovers(OpensFirst(expert(task))) and not recovers(expert(task))
+    environment.close()
+
+
+def test_a_hand_that_is_open_and_one_that_holds_are_left_alone() -> None:
+    class Says:
+        def __init__(self, effort: float) -> None:
+            self.effort = effort
+
+        def get_action(self, observation: np.ndarray) -> np.ndarray:
+            return np.array([0.1, 0.2, 0.3, self.effort])
+
+    def effort(said: float, *openings: float) -> list[float]:
+        acting = OpensFirst(Says(said))
+        return [float(acting.get_action(np.array([0, 0, 0, opening, *[0.0] * 35]))[3]) for opening in openings]
+
+    assert effort(0.6, 0.3, 1.0) == [0.6, 0.6]
+    assert effort(0.0, 0.3, 0.6, 0.95, 0.3) == [-1.0, -1.0, 0.0, 0.0], "once it was open, it is the expert's"

@@ -26,6 +26,10 @@ CLOSE_BY = 0.02
 
 OPEN, FIRM, HELD, SHUT = -1.0, 0.6, 0.7, 1.0
 """Efforts of the gripper."""
+IDLE = 0.05
+"""An effort up to this one closes nothing."""
+WIDE = 0.9
+"""The hand is open from this opening on; 1 is as far as it goes."""
 
 Aim = tuple[Array, float, bool]
 """Where the hand is to be [3, m], the gripper's effort, and whether it has been reached."""
@@ -54,6 +58,22 @@ class Staged:
             del self._stages[0]
             place, effort, _ = self._stages[0](observation)
         return np.append(np.clip(GAIN * (place - observation[:3]), -1.0, 1.0), effort)
+
+
+class OpensFirst:
+    """Another expert, whose hand is opened before it grasps: Meta-World's take it to be open, as it is at a reset, and
+    come down on a thing with closed fingers where somebody else has left them so."""
+
+    def __init__(self, other: Expert) -> None:
+        self._other, self._was_open = other, False
+
+    def get_action(self, observation: Array) -> Array:
+        """The raw action [4]."""
+        action: Array = np.array(self._other.get_action(observation), dtype=np.float64)
+        self._was_open = self._was_open or observation[3] >= WIDE
+        if not self._was_open and action[3] <= IDLE:
+            action[3] = OPEN
+        return action
 
 
 def handle_pull() -> Expert:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wow.sim.experts import expert
+from wow.sim.experts import OpensFirst, expert
 from wow.sim.job import Job, RecordingOptions
 from wow.sim.language import captions, find_task
 from wow.sim.metaworld import METRES_PER_UNIT, SEGMENTS, MetaWorld, SceneTruth
@@ -146,6 +146,8 @@ def _policy(job: Job, environment: MetaWorld, options: RecordingOptions) -> Poli
     if job.source == "random":
         return _random_motion(generator)
     scripted = expert(job.task)
+    if job.source == "recovery":
+        scripted = OpensFirst(scripted)
     if job.source in ("expert", "recovery"):
         return lambda state, step: np.asarray(scripted.get_action(state), dtype=np.float64)
     return _perturbed(scripted, generator)
