@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wow.act.controller import drive, gripper_commands, hold, num_control_steps, schedule, spread, turn_limits
+from wow.act.controller import (
+    drive,
+    gripper_commands,
+    hold,
+    num_control_steps,
+    retreat,
+    schedule,
+    spread,
+    turn_limits,
+)
 from wow.types import Actions, Dimension, WowError
 
 Make = Callable[..., Actions]
@@ -147,3 +157,38 @@ def test_within_the_limits_turns_are_even(make_arm: type, actions: Make) -> None
 def test_at_an_unknown_pace_the_fastest_turn_but_one_sets_it(make_arm: type, actions: Make) -> None:
     assert num_control_steps(turning(actions, np.array([0.5, 0.45, 0.1]), None), make_arm()) == 9
     assert num_control_steps(turning(actions, np.array([0.1, 0.1, 0.1]), None), make_arm()) == 4
+
+
+@pytest.mark.parametrize(
+    ("start", "home"),
+    [((0.2, -0.1, 0.05), (0.0, 0.3, 0.2)), ((0.2, 0.1, 0.4), (-0.1, 0.1, 0.2)), ((0, 0, 0), (0, 0, 0))],
+)
+def test_a_hand_goes_back_open_and_above_what_lies_between(
+    make_arm: type, start: tuple[float, ...], home: tuple[float, ...]
+) -> None:
+    arm = make_arm()
+    arm.target = np.array(start)
+    way = [arm.target.copy()]
+    for step in retreat(arm, np.array(home)):
+        assert step[6] == 1.0 and not step[3:6].any()
+        arm.advance(step)
+        way.append(arm.target.copy())
+    assert np.allclose(way[-1], home) and len(way) <= 120
+    height = max(start[2], home[2])
+    across = [place for place in way if np.abs(place[:2] - start[:2]).max() > 1e-9]
+    on_the_way = [place for place in across if np.abs(place[:2] - home[:2]).max() > 1e-9]
+    assert all(place[2] == pytest.approx(height) for place in on_the_way)
+
+
+def test_a_hand_that_cannot_go_home_goes_no_further(make_arm: type) -> None:
+    arm = make_arm()
+    for count, step in enumerate(retreat(arm, np.array([9.0, 0.0, 0.0]))):
+        arm.advance(step)
+        assert count < 100
+    assert arm.target[0] == pytest.approx(0.5), "the edge of its workspace"
+
+    class Stuck(make_arm):  # type: ignore[misc, valid-type]
+        def advance(self, step: np.ndarray) -> bool:
+            return False
+
+    assert len(list(islice(retreat(Stuck(), np.array([0.1, 0.0, 0.0])), 100))) == 1

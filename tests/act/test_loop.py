@@ -63,6 +63,28 @@ def test_at_the_end_of_a_plan_the_hand_arrives_before_the_scene_is_looked_at_aga
     assert not once.success and once.num_steps == outcome.legs[0].num_steps, "the first plan is that of an open loop"
 
 
+def test_after_a_plan_that_failed_the_hand_goes_home_and_what_happens_there_counts_for_nothing(
+    make_arm: type, actions: Make
+) -> None:
+    planner = SeesHand(actions)
+    options = LoopOptions(retreat=True, budget=400, settle=6)
+    outcome = run_episode(make_arm((0.1, 0.0, 0.05)), planner, options)
+    assert planner.pictures == [100] * len(planner.pictures) and len(planner.pictures) > 2, "it is seen from home alone"
+    assert outcome.legs[1].num_steps == outcome.legs[0].num_steps > 16 * 4 + 6 + 6 + 20
+
+    class Passes(make_arm):  # type: ignore[misc, valid-type]
+        """Succeeds wherever its hand moves backwards, as it does on the way home alone."""
+
+        def advance(self, step: np.ndarray) -> bool:
+            super().advance(step)
+            return bool(step[0] < 0)
+
+    assert not run_episode(Passes(), SeesHand(actions), options).success
+    assert run_episode(Passes(), GivenPlanner(actions(np.tile([-0.01, 0, 0], (16, 1)))), options).success_step == 1
+    parts = run_episode(make_arm((0.3, 0, 0)), SeesHand(actions), LoopOptions(replan_every=8, retreat=True))
+    assert parts.success and parts.legs[0].num_steps == 32, "who looks again half-way does not go back"
+
+
 def test_an_episode_ends_with_success_and_lingers_as_long_as_asked(make_arm: type, actions: Make) -> None:
     steps: list[int] = []
     plan = GivenPlanner(actions(np.tile([0.04, 0, 0], (10, 1))))

@@ -137,6 +137,22 @@ def hold(arm: Arm, gripper: float, num_steps: int) -> Iterator[Step]:
         yield _towards(arm, arm.target, still)
 
 
+def retreat(arm: Arm, home: Array) -> Iterator[Step]:
+    """Control steps in which the hand lets go and is taken back to a place [3, m]: up to its height, across, and down.
+
+    Each ends as soon as the target is there, or can get no closer.
+    """
+    low, high = arm.workspace
+    home = np.clip(home, low, high)
+    height, still = max(arm.target[2], home[2]), np.append(np.zeros(6), 1.0)
+    for place in ([*arm.target[:2], height], [*home[:2], height], home):
+        while np.abs(place - arm.target).max() > 1e-6:
+            before = arm.target.copy()
+            yield _towards(arm, np.asarray(place), still)
+            if np.array_equal(before, arm.target):
+                return
+
+
 def _towards(arm: Arm, place: Array, step: Array) -> Step:
     """One control step that takes the target as close to `place` as it gets, turning and gripping as `step` says."""
     return np.concatenate([np.clip(place - arm.target, -arm.reach, arm.reach), step[3:]])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wow.act.arm import Scene
-from wow.act.controller import Step, drive, hold, schedule
+from wow.act.controller import Step, drive, hold, retreat, schedule
 from wow.act.planner import Plan, Planner
 
 OnStep = Callable[[int], None]
@@ -21,11 +21,14 @@ class LoopOptions:
     """How an episode is executed.
 
     replan_every: transitions of a plan that are executed before the scene is looked at again; None executes the whole
-    of it. At the end of a plan the hand gets `settle` control steps to arrive. open_loop: stop after the first plan.
-    budget: control steps of an episode. linger: control steps after success, for a video that shows it.
+    of it. At the end of a plan the hand gets `settle` control steps to arrive. retreat: where a whole plan was no
+    success, the hand then lets go and is taken back to where the episode began, where a model plans and paints best.
+    open_loop: stop after the first plan. budget: control steps of an episode. linger: control steps after success, for
+    a video that shows it.
     """
 
     replan_every: int | None = None
+    retreat: bool = False
     open_loop: bool = False
     budget: int = 500
     settle: int = 20
@@ -71,7 +74,7 @@ def run_episode(
     on_step: OnStep = lambda done: None,
 ) -> Outcome:
     """One episode in `scene` as it stands, until `options.linger` steps after success or the end of the budget."""
-    episode = _Episode(scene, options, on_step)
+    episode, home = _Episode(scene, options, on_step), scene.target.copy()
     legs: list[Leg] = []
     while not episode.is_over:
         plan = planner(scene, len(legs))
@@ -79,9 +82,15 @@ def run_episode(
         steps = whole[: options.replan_every]
         start = episode.num_steps
         episode.carry_out(drive(scene, steps))
+        gripper, is_whole = float(steps[-1, -1, 6]), len(steps) == len(whole)
+        if is_whole or options.open_loop:
+            episode.carry_out(hold(scene, gripper, options.settle))
+        if episode.success_step is not None:
+            episode.carry_out(hold(scene, gripper, options.linger))
         is_last = options.open_loop or episode.success_step is not None
-        if is_last or len(steps) == len(whole):
-            episode.carry_out(hold(scene, float(steps[-1, -1, 6]), options.settle))
+        if options.retreat and is_whole and not is_last:
+            episode.carry_out(retreat(scene, home), is_attempt=False)
+            episode.carry_out(hold(scene, 1.0, options.settle), is_attempt=False)
         legs.append(Leg(plan, start, episode.num_steps - start))
         if is_last:
             break
@@ -109,8 +118,11 @@ class _Episode:
             return True
         return self.num_steps >= self._options.budget
 
-    def carry_out(self, steps: Iterator[Step]) -> None:
-        """Advances the scene by each of the steps, until they or the episode are over."""
+    def carry_out(self, steps: Iterator[Step], is_attempt: bool = True) -> None:
+        """Advances the scene by each of the steps, until they or the episode are over.
+
+        is_attempt: whether a success counts; what happens by chance on the way back does not.
+        """
         while not self.is_over:
             began = time.perf_counter()
             step = next(steps, None)
@@ -119,6 +131,6 @@ class _Episode:
             succeeds = self._scene.advance(step)
             self.seconds += time.perf_counter() - began
             self.num_steps += 1
-            if succeeds and self.success_step is None:
+            if succeeds and is_attempt and self.success_step is None:
                 self.success_step = self.num_steps
             self._on_step(self.num_steps)

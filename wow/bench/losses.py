@@ -201,7 +201,7 @@ def _notes(way: Sequence[StageRun], num_scenes: int) -> tuple[str, ...]:
     left_out = {str(run.folder): len(run.records) - num_scenes for run in way if len(run.records) > num_scenes}
     if left_out:
         notes.append("Left out, as not all have them: " + ", ".join(f"{n} of {name}" for name, n in left_out.items()))
-    for key in ("replan_every", "open_loop", "budget", "unknown_pace"):
+    for key in ("replan_every", "retreat", "open_loop", "budget", "unknown_pace"):
         said = {run.plan_from: run.settings.get(key) for run in way}
         if len({str(value) for value in said.values()}) > 1:
             told = ", ".join(f"{value} for {name}" for name, value in said.items())

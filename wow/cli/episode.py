@@ -40,6 +40,7 @@ class EpisodeSettings(Sampling):
     model: str = "wow-mini"
     plan_from: PlanFrom = "imagined"
     replan_every: int | None = None
+    retreat: bool = True
     open_loop: bool = False
     candidates: int = 1
     reimagine_above: float | None = None
@@ -85,7 +86,7 @@ class EpisodeRunner:
         arm = self.reset(task, seed)
         on_step(arm, 0)
         how = self.settings
-        options = LoopOptions(how.replan_every, how.open_loop, how.budget, linger=linger)
+        options = LoopOptions(how.replan_every, how.retreat, how.open_loop, how.budget, linger=linger)
         planner = self.planner(arm, instruction or arm.environment.task.instruction, seed)
         return run_episode(arm, planner, options, lambda done: on_step(arm, done))
 

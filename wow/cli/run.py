@@ -55,6 +55,8 @@ class Run(Sampling, MakesFolder, Seeded):
     read directly, or the expert's own actions."""
     replan_every: int | None = None
     """Transitions of a plan that are executed before the scene is looked at again; without it the whole plan."""
+    retreat: bool = True
+    """After a whole plan without success, let go and take the hand back to where it began before looking again."""
     open_loop: bool = False
     """Execute one plan alone."""
     candidates: int = 1
@@ -98,6 +100,7 @@ class Run(Sampling, MakesFolder, Seeded):
             model=self.model,
             plan_from=self.plan_from,
             replan_every=self.replan_every,
+            retreat=self.retreat,
             open_loop=self.open_loop,
             candidates=self.candidates,
             reimagine_above=self.reimagine_above,

@@ -164,8 +164,9 @@ class Evaluation:
 def _how(settings: EpisodeSettings) -> str:
     if settings.open_loop:
         return "open loop"
-    often = "at the end of each plan" if settings.replan_every is None else f"every {settings.replan_every} transitions"
-    return f"replanned {often}"
+    if settings.replan_every is not None:
+        return f"replanned every {settings.replan_every} transitions"
+    return f"replanned at the end of each plan{', back where the episode began' if settings.retreat else ''}"
 
 
 def _truth(results: Results) -> dict[str, object]:
