@@ -1,4 +1,4 @@
-"""Closes the loop: look, plan, execute the first part of the plan, look again, until success or the end of a budget."""
+"""Closes the loop: look, plan, execute the plan or a part of it, look again, until success or the end of a budget."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MODES = 'say what to run: --task drawer-open, --suite metaworld-50, or --image P
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Sampling, MakesFolder, Seeded):
-    """Look at a scene, imagine the task done, act on the first part of it, and look again, until it is done."""
+    """Look at a scene, imagine the task done, act on it, and look again, until it is done."""
 
     instruction: tyro.conf.Positional[str | None] = None
     """What the robot should do; a task has its own instruction."""
