@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from wow.cli.main import main
+from wow.cli.recovery import RecoveryRecorder
 from wow.data import open_dataset
 from wow.sim import lessons
 from wow.sim.briefs import TAUGHT
 from wow.sim.changes import card_from_json
+from wow.sim.job import Job, RecordingOptions
 from wow.sim.tasks import TASKS
 from wow.train.store import open_clips
 
@@ -65,6 +67,14 @@ def test_a_recovery_begins_where_the_plan_left_the_scene_and_ends_as_its_text_sa
     assert np.array_equal(open_dataset(tmp_path / "again").episode(1).actions, before)
     assert main([*recover, str(tmp_path / "none"), "--model", "wow-mino"]) == 2
     assert "wow-mini" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_plan_that_would_do_the_task_is_broken_off_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wow.cli.recovery.FAILED", 0.0)
+    recorder = RecoveryRecorder("wow-mini", RecordingOptions(size=32))
+    for seed in range(300, 305):
+        episode = recorder.record(Job("handle-press", "handle-press", "recovery", seed))
+        assert episode.success and episode.facts["success_step"] > 0, "something is left to do"
 
 
 def test_altered_scenes_are_learned_from_by_their_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,21 @@ def test_siblings_share_the_first_picture_and_not_the_last() -> None:
     assert opened.task != closed.task and closed.success is None
 
 
+def test_a_recovery_begins_where_the_scene_was_left_and_is_not_hindered_by_a_closed_hand() -> None:
+    scene = MetaWorld("pick-place", cameras=(), size=48)
+
+    def leave(environment: MetaWorld) -> None:
+        for _ in range(40):
+            environment.advance(np.array([0.3, 0.2, 0.3, 1.0]))
+
+    left = record(scene, Job("pick-place", "pick-place", "recovery", 600), OPTIONS, leave)
+    begun = record(scene, Job("pick-place", "pick-place", "expert", 600), OPTIONS)
+    assert left.success and left.states is not None and begun.states is not None
+    assert np.linalg.norm(left.states[0, :3] - begun.states[0, :3]) > 0.05
+    assert left.states[0, 3] < 0.5 < begun.states[0, 3], "how far the hand is open"
+    scene.close()
+
+
 def test_an_expert_elsewhere_ends_when_what_it_moved_is_left_alone() -> None:
     """Nobody tells it of a success: without an end of its own it wanders until time is up."""
     environment = MetaWorld("faucet-close", cameras=(), size=48)
