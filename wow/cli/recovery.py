@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from wow.cli.episode import EpisodeRunner, EpisodeSettings, load_agent
+from wow.cli.episode import EpisodeRunner, load_agent
+from wow.cli.tries import settings_of
 from wow.types import Actions, Episode
 
 if TYPE_CHECKING:
     from wow.assembly import Agent
+    from wow.sim.arm import MetaWorldArm
     from wow.sim.job import Job, RecordingOptions
-    from wow.sim.metaworld import MetaWorld
 
 SOURCE = "recovery"
 SHORTEST = 4
@@ -43,11 +44,6 @@ def recovery_recorder(model: str) -> Callable[[RecordingOptions], RecoveryRecord
     return partial(RecoveryRecorder, model)
 
 
-def settings_of(model: str) -> EpisodeSettings:
-    """Whose plans are executed."""
-    return EpisodeSettings(model=model, plan_from="policy")
-
-
 class RecoveryRecorder:
     """Records recoveries from a model's plans, keeping the model and the last scene."""
 
@@ -63,52 +59,50 @@ class RecoveryRecorder:
         """The expert's episode from where the plan for a job's scene was broken off."""
         from wow.sim.record import record
 
-        scene = self._runner.reset(job.task, job.seed).environment
-        return record(scene, job, self._options, lambda environment: self._mislead(environment, job))
+        arm = self._runner.reset(job.task, job.seed)
+        return record(arm.environment, job, self._options, lambda environment: self._mislead(arm, job))
 
-    def _mislead(self, scene: MetaWorld, job: Job) -> None:
+    def _mislead(self, arm: MetaWorldArm, job: Job) -> None:
         """Brings the scene to where the expert takes over."""
         random = np.random.default_rng([job.seed, len(SOURCE), *job.task.encode()])
-        if random.random() >= FAILED or not self._fail(scene, job, random):
-            self._break_off(scene, job, random)
+        if random.random() >= FAILED or not self._fail(arm, job, random):
+            self._break_off(arm, job, random)
 
-    def _fail(self, scene: MetaWorld, job: Job, random: np.random.Generator) -> bool:
+    def _fail(self, arm: MetaWorldArm, job: Job, random: np.random.Generator) -> bool:
         """Executes plans that fail; False, and the scene as it was, where none does."""
-        begin, plan = scene.save(), self._plan(scene, job.seed)
+        scene, plan = arm.environment, self._plan(arm, job.seed)
+        begin = scene.save()
         for attempt in range(ATTEMPTS):
-            if not _succeeds(scene, led_astray(plan, attempt * ASTRAY, random)):
+            if not _succeeds(arm, led_astray(plan, attempt * ASTRAY, random)):
                 break
             scene.restore(begin)
         else:
             return False
         failed = scene.save()
-        if random.random() < AGAIN and _succeeds(scene, self._plan(scene, job.seed + 1)):
+        if random.random() < AGAIN and _succeeds(arm, self._plan(arm, job.seed + 1)):
             scene.restore(failed)
         return True
 
-    def _break_off(self, scene: MetaWorld, job: Job, random: np.random.Generator) -> None:
+    def _break_off(self, arm: MetaWorldArm, job: Job, random: np.random.Generator) -> None:
         """Executes a part of a plan; less of it where the task would be done already."""
-        begin, plan = scene.save(), led_astray(self._plan(scene, job.seed), ASTRAY * random.random(), random)
+        begin, plan = arm.environment.save(), led_astray(self._plan(arm, job.seed), ASTRAY * random.random(), random)
         settle, count = int(random.integers(2)) * SETTLE, int(random.integers(SHORTEST, len(plan) + 1))
-        while count and _succeeds(scene, plan, count, settle):
-            scene.restore(begin)
+        while count and _succeeds(arm, plan, count, settle):
+            arm.environment.restore(begin)
             count //= 2
 
-    def _plan(self, scene: MetaWorld, seed: int) -> Actions:
+    def _plan(self, arm: MetaWorldArm, seed: int) -> Actions:
         """What the model would do from here."""
-        from wow.sim.arm import MetaWorldArm
-
-        agent = cast("Agent", self._runner.agent)
-        return agent.policy(agent.fit(MetaWorldArm(scene).look())[0][0], scene.task.instruction, seed=seed)
+        agent = cast("Agent", self._runner.agent)  # `load_agent` lets no other in
+        return agent.policy(agent.fit(arm.look())[0][0], arm.environment.task.instruction, seed=seed)
 
 
-def _succeeds(scene: MetaWorld, plan: Actions, count: int | None = None, settle: int = SETTLE) -> bool:
+def _succeeds(arm: MetaWorldArm, plan: Actions, count: int | None = None, settle: int = SETTLE) -> bool:
     """Executes a plan, or its first transitions, in the scene. Whether that does the task."""
     from wow.assembly import GivenPlanner, LoopOptions, run_episode
-    from wow.sim.arm import MetaWorldArm
 
     options = LoopOptions(replan_every=count, open_loop=True, settle=settle)
-    return run_episode(MetaWorldArm(scene), GivenPlanner(plan), options).success
+    return run_episode(arm, GivenPlanner(plan), options).success
 
 
 def led_astray(plan: Actions, error: float, random: np.random.Generator) -> Actions:
