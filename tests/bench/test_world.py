@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wow.bench.dynamics import SAME_RESET, TWO_RESETS, measure_swaps, swap_pairs
-from wow.bench.instructions import near_hand_and_things, nearest
+from wow.bench.instructions import HELD_OUT, matched_clips, near_hand_and_things, nearest, sibling_sets
 from wow.bench.intervals import Estimate
 from wow.bench.quality import crops
 from wow.bench.samples import chosen, clip_of, clip_rows, merged_actions
@@ -26,6 +26,7 @@ from wow.types import Camera, Dimension, Embodiment, Episode, Float32, UInt8, Vi
 SIZE, FRAMES, SQUARE = 64, 5, 10
 DIRECTIONS = {"go right": (3.0, 0.0), "go down": (0.0, 3.0), "go left": (-3.0, 0.0)}
 PARAPHRASES = {"go right": "to the right", "go down": "downwards", "go left": "to the left"}
+HELD_OUT_TEXTS = {HELD_OUT: {words: (other,) for words, other in PARAPHRASES.items()}}
 CARD = Embodiment(
     robot="square",
     rate=10.0,
@@ -161,7 +162,7 @@ def held_out() -> Episodes:
 
 
 def bench(system: Physicist, data: Episodes, out: Path, **changes: object) -> WorldBench:
-    return WorldBench(system, data, out, CONFIG, held_out=PARAPHRASES, **changes)  # type: ignore[arg-type]
+    return WorldBench(system, data, out, CONFIG, held_out=HELD_OUT_TEXTS, **changes)  # type: ignore[arg-type]
 
 
 def cells(tables: list[Table], name: str) -> dict[str, dict[str, Estimate | str]]:
@@ -206,6 +207,16 @@ def test_a_still_picture_follows_no_actions(held_out: Episodes) -> None:
 def test_a_system_that_cannot_read_is_right_by_chance_only(held_out: Episodes, tmp_path: Path) -> None:
     tables = bench(Physicist(illiterate=True), held_out, tmp_path / "out").run("test", "squares")
     assert value(cells(tables, "instructions")["trained wording"][RIGHT]) == pytest.approx(1 / 3)
+
+
+def test_of_several_wordings_each_has_its_turn(held_out: Episodes) -> None:
+    sets = sibling_sets(held_out, 2)
+    assert len(sets) == 2
+    texts = {"in two ways": {words: (f"1 {words}", f"2 {words}") for words in DIRECTIONS}, "in none": {}}
+    asked = [matched_clips(held_out, found, FRAMES, "front", texts) for found in sets]
+    for number, matched in enumerate(asked, start=1):
+        assert matched.held_out["in two ways"] == tuple(f"{number} {words}" for words in matched.instructions)
+        assert set(matched.held_out["in none"]) == {None}
 
 
 def test_an_arm_elsewhere_does_not_decide_around_hand_and_things() -> None:
@@ -277,7 +288,7 @@ def test_it_reads_a_dataset_from_disk(held_out: Episodes, tmp_path: Path) -> Non
         for recorded in held_out.records:
             writer.add(recorded)
     data = open_dataset(tmp_path / "data")
-    run = WorldBench(Physicist(), data, tmp_path / "out", CONFIG, train=data, held_out=PARAPHRASES)
+    run = WorldBench(Physicist(), data, tmp_path / "out", CONFIG, train=data, held_out=HELD_OUT_TEXTS)
     tables = run.run("test", "squares")
     assert value(cells(tables, "instructions")["trained wording"][RIGHT]) == 1
     quality = cells(tables, "quality")

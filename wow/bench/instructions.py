@@ -19,7 +19,9 @@ from wow.bench.samples import Clip, EpisodeStore, clip_of, reset_of, task_of
 from wow.bench.system import Asked, Imaginer
 from wow.types import UInt8, WowError
 
-TRAINED, HELD_OUT = "trained wording", "held-out paraphrase"
+TRAINED, HELD_OUT, USERS = "trained wording", "held-out paraphrase", "a user's own words"
+Wordings = Mapping[str, Mapping[str, Sequence[str]]]
+"""By kind, then by task: texts that training never had."""
 SAME_FRAME = 30.0
 """PSNR above which two first frames count as the same picture [dB]. Video compression leaves 35 and more."""
 SAME_OUTCOME = 40.0
@@ -30,11 +32,13 @@ NEAR = 8
 
 @dataclass(frozen=True)
 class SiblingSet:
-    """One reset, attempted by K experts. numbers: their episodes. key: scene and seed."""
+    """One reset, attempted by K experts. numbers: their episodes. key: scene and seed. turn: resets of the same scene
+    before it; of several wordings of a kind each has its turn."""
 
     key: str
     scene: str
     numbers: tuple[int, ...]
+    turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class MatchedClips:
     """One first frame uint8 [H, W, 3], K instructions and the K frames [K, H, W, 3] in which they really end.
 
     near: bool [H, W], around where hand and things end in any of these; None where the data do not tell.
-    held_out: for each instruction a wording that training never had, None where there is none.
+    held_out: by kind, for each instruction a wording that training never had, None where there is none.
     """
 
     key: str
@@ -50,7 +54,7 @@ class MatchedClips:
     first_frame: UInt8
     tasks: tuple[str, ...]
     instructions: tuple[str, ...]
-    held_out: tuple[str | None, ...]
+    held_out: Mapping[str, tuple[str | None, ...]]
     final_frames: UInt8
     near: NDArray[np.bool_] | None = None
 
@@ -92,14 +96,15 @@ def sibling_sets(store: EpisodeStore, per_scene: int) -> list[SiblingSet]:
     for (scene, seed), by_task in sorted(attempts.items()):
         if len(by_task) > 1:
             numbers = tuple(by_task[task] for task in sorted(by_task))
-            sets.setdefault(scene, []).append(SiblingSet(f"{scene}:{seed}", scene, numbers))
+            turn = len(sets.setdefault(scene, []))
+            sets[scene].append(SiblingSet(f"{scene}:{seed}", scene, numbers, turn))
     return [found for scene in sorted(sets) for found in sets[scene][:per_scene]]
 
 
 def matched_clips(
-    store: EpisodeStore, siblings: SiblingSet, num_frames: int, camera: str, held_out: Mapping[str, str]
+    store: EpisodeStore, siblings: SiblingSet, num_frames: int, camera: str, held_out: Wordings
 ) -> MatchedClips:
-    """The frames and words of a set. held_out: by task name. Raises WowError where the first frames differ."""
+    """The frames and words of a set. Raises WowError where the first frames differ."""
     clips = [clip_of(store.episode(number), str(number), num_frames, camera) for number in siblings.numbers]
     first = np.stack([clip.frames[0] for clip in clips])
     if psnr(first, np.repeat(first[:1], len(first), axis=0)).min() < SAME_FRAME:
@@ -110,7 +115,10 @@ def matched_clips(
         first_frame=first[0],
         tasks=tuple(clip.task for clip in clips),
         instructions=tuple(clip.prompt for clip in clips),
-        held_out=tuple(held_out.get(clip.task) for clip in clips),
+        held_out={
+            kind: tuple(_taking_turns(by_task.get(clip.task, ()), siblings.turn) for clip in clips)
+            for kind, by_task in held_out.items()
+        },
         final_frames=np.stack([clip.frames[-1] for clip in clips]),
         near=near_hand_and_things(clips),
     )
@@ -136,7 +144,7 @@ def measure_instructions(
     asked = [
         (matched, index, wording, text)
         for matched in sets
-        for wording, texts in ((TRAINED, matched.instructions), (HELD_OUT, matched.held_out))
+        for wording, texts in {TRAINED: matched.instructions, **matched.held_out}.items()
         for index, text in enumerate(texts)
         if text is not None
     ]
@@ -155,6 +163,10 @@ def nearest(frame: UInt8, candidates: UInt8, where: NDArray[np.bool_] | None = N
     """Which of the candidates [K, H, W, 3] has the smallest squared error to the frame, everywhere or where told."""
     difference = np.square(candidates.astype(np.float32) - frame.astype(np.float32)).mean(axis=-1)
     return int((difference if where is None else difference * where).mean(axis=(1, 2)).argmin())
+
+
+def _taking_turns(texts: Sequence[str], turn: int) -> str | None:
+    return texts[turn % len(texts)] if texts else None
 
 
 def _separation(final_frames: UInt8, index: int) -> float:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from wow.bench.cost import Cost, measure_cost, with_cold_command
 from wow.bench.dynamics import SOURCES, DynamicsRecord, SwapRecord, measure_dynamics, measure_swaps, swap_pairs
-from wow.bench.instructions import InstructionRecord, SiblingSet, matched_clips, measure_instructions, sibling_sets
+from wow.bench.instructions import (
+    InstructionRecord,
+    SiblingSet,
+    Wordings,
+    matched_clips,
+    measure_instructions,
+    sibling_sets,
+)
 from wow.bench.ledger import Ledger, OnDone, claim, measured
 from wow.bench.metrics import Perceptual, score_video
 from wow.bench.quality import QualityRecord, measure_quality
@@ -59,7 +66,7 @@ class WorldBenchConfig:
 
 @dataclass(frozen=True)
 class WorldBench:
-    """One run. `held_out` maps a task's name to the wording that training never had; `train` is what the model saw.
+    """One run. `held_out` are wordings that training never had; `train` is what the model saw.
 
     siblings: the episodes of experts in each other's scenes, where they lie elsewhere than in `data`. why_no_lpips:
     shown where `perceptual` is None. cold_command: a whole command line that imagines a clip, "{out}" for its output.
@@ -71,7 +78,7 @@ class WorldBench:
     config: WorldBenchConfig = WorldBenchConfig()
     train: EpisodeStore | None = None
     siblings: EpisodeStore | None = None
-    held_out: Mapping[str, str] = field(default_factory=dict)
+    held_out: Wordings = field(default_factory=dict)
     perceptual: Perceptual | None = None
     why_no_lpips: str = "no perceptual metric was given"
     cold_command: Callable[[Clip], Sequence[str]] | None = None

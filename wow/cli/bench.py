@@ -17,6 +17,7 @@ from wow.types import UInt8, WowError
 
 if TYPE_CHECKING:
     from wow.assembly import Actor, Agent, SamplingOptions
+    from wow.bench.instructions import Wordings
     from wow.bench.metrics import Perceptual
     from wow.bench.samples import Clip
     from wow.bench.system import Asked
@@ -186,11 +187,15 @@ def described(model: str, weights: str, options: SamplingOptions) -> str:
     return f"{model} {weights}, {steps}, {options.corrections} corrections, guidance {options.guidance_scale:g}"
 
 
-def held_out_wordings() -> dict[str, str]:
-    """For each simulated task's name, the wording that training never has."""
+def held_out_wordings() -> Wordings:
+    """What simulated tasks are called that training never has."""
+    from wow.bench.instructions import HELD_OUT, USERS
     from wow.sim.tasks import TASKS
 
-    return {name: task.held_out for name, task in TASKS.items()}
+    return {
+        HELD_OUT: {name: (task.held_out,) for name, task in TASKS.items()},
+        USERS: {name: task.users for name, task in TASKS.items()},
+    }
 
 
 def _perceptual() -> tuple[Perceptual | None, str]:

@@ -167,9 +167,9 @@ def captions(
     seed: int,
     num_dense: int = 4,
 ) -> tuple[str, ...]:
-    """The texts stored with an episode: the instruction, its training paraphrases, then `num_dense` dense captions.
+    """The texts stored with an episode: the instruction, its other texts for training, then `num_dense` dense captions.
 
-    The held-out paraphrase is never among them. Positions as in `dense_caption`. The same seed gives the same texts.
+    What is held out is never among them. Positions as in `dense_caption`. The same seed gives the same texts.
     """
     rng = np.random.default_rng(seed)
     dense: dict[str, None] = {}
@@ -177,7 +177,7 @@ def captions(
         if len(dense) == num_dense:
             break
         dense[dense_caption(task, gripper=gripper, objects=objects, goal=goal, rng=rng)] = None
-    return (task.instruction, *task.paraphrases, *dense)
+    return (task.instruction, *task.paraphrases, *task.further, *dense)
 
 
 def is_dense(text: str) -> bool:

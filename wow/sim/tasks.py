@@ -6,7 +6,10 @@ up in the picture), "left" is world -x. Colours are those of the rendered object
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,8 @@ class Task:
     name: the Meta-World environment without "-v3". paraphrases: further short texts used in training; held_out: one
     that never is. objects: words for the object slots of the observation that the task fills, in their order.
     stages: what the expert does, as imperatives in order. goal: words for the observation's goal position.
+    further: texts for training that call things by many names. users: what people who did not know any of these texts
+    would type; never in training.
     """
 
     name: str
@@ -25,6 +30,8 @@ class Task:
     objects: tuple[str, ...]
     stages: tuple[str, ...]
     goal: str
+    further: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
 
 
 _TABLE = (
@@ -828,4 +835,14 @@ _TABLE = (
     ),
 )  # fmt: skip
 
-TASKS: dict[str, Task] = {task.name: task for task in _TABLE}
+_WORDINGS: Mapping[str, Mapping[str, Sequence[str]]] = json.loads(
+    resources.files("wow.sim").joinpath("wordings.json").read_text()
+)
+
+
+def _with_wordings(task: Task) -> Task:
+    more = _WORDINGS[task.name]
+    return replace(task, further=tuple(more["further"]), users=tuple(more["users"]))
+
+
+TASKS: dict[str, Task] = {task.name: _with_wordings(task) for task in _TABLE}
