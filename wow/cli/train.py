@@ -161,10 +161,14 @@ class TrainPolicy(OnDemonstrations):
 
     def run(self) -> Summary:
         from wow.train.distributed import in_turn
+        from wow.train.words import WordsObjective
 
+        if self.config.words_alone and not self.start_from:
+            raise WowError("words alone are learned by a policy that is trained already: add --from MODEL")
         with in_turn():
-            objective = self._prepared()
-        return train_part(self, objective, self.config.train, "policy", objective.about())
+            prepared = self._prepared()
+            objective = WordsObjective(prepared) if self.config.words_alone else prepared
+        return train_part(self, objective, self.config.train, "policy", prepared.about())
 
     def _prepared(self) -> PolicyObjective:
         """The objective, its texts encoded, its network as training begins with it."""

@@ -51,6 +51,7 @@ class PolicyRun:
     tint: float = 0.05
     mixed_texts: float = 0.3
     lost_words: float = 0.1
+    words_alone: bool = False
 
     def __post_init__(self) -> None:
         told = (self.short_texts, self.no_text, self.no_pace, self.free_pace, self.mixed_texts, self.lost_words)

@@ -129,6 +129,12 @@ def policy_clone() -> PolicyRun:
     return replace(mini, model=PolicyConfig(channels=(96, 256, 512), width=384, hidden=1536))
 
 
+def policy_words() -> PolicyRun:
+    """A trained policy (--from) learns what else people say, without pictures: a minute on two CPU cores."""
+    train = TrainConfig(steps=1_000, batch_size=256, learning_rate=1e-3, warmup_steps=20, average_decay=0.99)
+    return PolicyRun(train=replace(train, preview_every=250), lost_words=0.2, words_alone=True)
+
+
 def policy_smoke() -> PolicyRun:
     """A few ten thousand parameters, for tests."""
     model = PolicyConfig(channels=(8, 16, 16), points=(4, 8, 8), glance=4, width=32, hidden=64)
@@ -249,6 +255,7 @@ POLICY_RECIPES: dict[str, Callable[[], PolicyRun]] = {
     "mini": policy_mini,
     "gpu": policy_gpu,
     "clone": policy_clone,
+    "words": policy_words,
     "smoke": policy_smoke,
 }
 
