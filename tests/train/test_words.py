@@ -53,7 +53,10 @@ def learned(start: PolicyObjective) -> tuple[Policy, Policy]:
     """The policy before and after."""
     before = copy.deepcopy(start.network)
     objective = WordsObjective(start)
-    optimizer = torch.optim.Adam([w for w in objective.network.parameters() if w.requires_grad], lr=3e-3)
+    # Training in several processes waits for a gradient of every weight that wants one.
+    learning = {name: weight for name, weight in objective.network.named_parameters() if weight.requires_grad}
+    assert {name.split(".")[0] for name in learning} == {"sought"}
+    optimizer = torch.optim.Adam(learning.values(), lr=3e-3)
     for step in range(300):
         loss, numbers = objective.loss(objective.network, objective.batch(16, torch.Generator().manual_seed(step)))
         optimizer.zero_grad()
